@@ -1,0 +1,53 @@
+"""Coelostat: one Flask application, assembled here and nowhere else."""
+
+from datetime import timedelta
+from importlib import import_module
+from typing import Final
+
+from apiflask import APIFlask
+from flask import Flask
+
+from app import config, schema
+from app.api import auth
+from app.db import db, prepare_engine
+from app.paths import Paths
+
+__version__ = "0.1.0"
+
+# Each has a `blueprint`; the faces' own pages are in their packages.
+PARTS: Final = (
+    "app.api.splus",
+    "app.api.goodman",
+    "app.api.stdweb",
+    "app.api.atlas",
+    "app.api.bhtom",
+    "app.pages",
+)
+
+
+def create_app(settings: config.Config | None = None) -> Flask:
+    """Build the application from its configuration, by default this machine's."""
+    settings = settings or config.load()
+    app = APIFlask(__name__, title="Coelostat", version=__version__, docs_path=None, spec_path=None)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SESSION_COOKIE_NAME="coelostat",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(days=14),
+        MAX_CONTENT_LENGTH=8 << 20,
+    )
+    app.url_map.strict_slashes = False
+    app.json.sort_keys = False  # records keep their documented order
+    app.extensions["coelostat.config"] = settings
+    Paths.of(settings).make()
+    db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    schema.init_app(app)
+    auth.init_app(app)
+    for part in PARTS:
+        for blueprint in import_module(part).BLUEPRINTS:
+            app.register_blueprint(blueprint)
+    return app

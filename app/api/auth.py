@@ -1,0 +1,98 @@
+"""Who is asking: a token or a browser session, checked before every view.
+
+Routes are closed unless listed in `PUBLIC`, so that a new one cannot be open by oversight.
+"""
+
+import hmac
+import secrets
+from typing import Final
+
+from flask import Flask, g, request, session
+
+from app.errors import NotAllowedError, NotAuthenticatedError
+from app.models import User
+from app.services import accounts
+
+# Endpoints that answer without a token or session, each for its reason.
+PUBLIC: Final = frozenset(
+    {
+        "static",  # style sheets and scripts of the sign-in page
+        "pages.sign_in",
+        "pages.submit_sign_in",
+        "health.healthz",
+        "splus.login",  # the sign-in calls of the faces
+        "stdweb.obtain_token",
+        "bhtom.obtain_token",
+        "atlas.obtain_token",
+        "splus.media",  # decides by the setting access.media_open
+    }
+)
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SCHEMES: Final = frozenset({"token", "bearer"})
+
+
+def init_app(app: Flask) -> None:
+    """Check every request of `app`."""
+    app.before_request(_check_request)
+
+
+def current_user() -> User:
+    """Return who is asking."""
+    user: User | None = g.get("user")
+    if user is None:
+        raise NotAuthenticatedError("Authentication credentials were not provided.")
+    return user
+
+
+def user_or_none() -> User | None:
+    """Return who is asking, None for a stranger on a public route."""
+    return g.get("user")
+
+
+def came_with_token() -> bool:
+    """Tell whether the request carried a token, not a cookie."""
+    return bool(g.get("with_token", False))
+
+
+def start_session(user: User) -> None:
+    """Sign `user` in for this browser, under a session nobody else could have prepared."""
+    session.clear()
+    session.permanent = True
+    session["user_id"] = user.id
+    session["epoch"] = user.session_epoch
+    session["csrf"] = secrets.token_urlsafe(24)
+
+
+def csrf_token() -> str:
+    """Return the token that forms of this session must carry."""
+    if "csrf" not in session:
+        session["csrf"] = secrets.token_urlsafe(24)
+    return str(session["csrf"])
+
+
+def check_csrf() -> None:
+    """Refuse an unsafe request that does not carry its session's token."""
+    sent = request.headers.get("X-CSRFToken") or request.form.get("csrf_token") or ""
+    if not hmac.compare_digest(sent.encode(), csrf_token().encode()):
+        raise NotAllowedError("CSRF Failed: CSRF token missing or incorrect.")
+
+
+def _check_request() -> None:
+    g.user = None
+    if request.headers.get("Authorization"):
+        g.user = _by_token(request.headers["Authorization"])
+    elif "user_id" in session:
+        g.user = accounts.user_of_session(session["user_id"], session.get("epoch", -1))
+        if g.user is not None and request.method not in _SAFE_METHODS:
+            check_csrf()
+    if g.user is None and request.endpoint is not None and request.endpoint not in PUBLIC:
+        current_user()  # raises; an address that does not exist is a plain 404
+
+
+def _by_token(header: str) -> User | None:
+    scheme, _, key = header.partition(" ")
+    user = accounts.user_of_token(key.strip()) if scheme.lower() in _SCHEMES else None
+    if user is None and request.endpoint not in PUBLIC:
+        raise NotAuthenticatedError("Invalid token.")
+    g.with_token = user is not None
+    return user

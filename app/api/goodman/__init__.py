@@ -1,0 +1,17 @@
+"""The SOAR Goodman face: the archive of files, the same under two prefixes."""
+
+from typing import Final
+
+from apiflask import APIBlueprint
+
+from app.api.goodman import dialect, files
+
+# Real deployments mount the archive at either place; `next` keeps the one that was asked.
+BLUEPRINTS: Final = (
+    APIBlueprint("goodman", __name__, url_prefix="/api", tag="Goodman archive"),
+    APIBlueprint("goodman_gsp", __name__, url_prefix="/gsp/api", enable_openapi=False),
+)
+
+for _blueprint in BLUEPRINTS:
+    dialect.register(_blueprint)
+    files.register(_blueprint)

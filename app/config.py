@@ -1,0 +1,219 @@
+"""Every setting: name, default, type and help; infrastructure is read here once at start."""
+
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+from flask import current_app
+
+SettingValue = bool | int | float | str | list[str]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. An infrastructure setting is fixed at start; others change while running."""
+
+    section: str
+    item: str
+    default: SettingValue
+    help: str
+    infrastructure: bool = False
+    secret: bool = False
+
+    @property
+    def name(self) -> str:
+        """``section.item``."""
+        return f"{self.section}.{self.item}"
+
+
+def _fixed(item: str, default: SettingValue, text: str, *, secret: bool = False) -> Setting:
+    return Setting("server", item, default, text, infrastructure=True, secret=secret)
+
+
+SETTINGS: Final = (
+    _fixed("bind", "0.0.0.0:8000", "address and port the web pages are served at"),
+    _fixed("raw", "", "RAW folder the telescope-control PC writes into; empty: raw/ here"),
+    _fixed("database_url", "", "SQLAlchemy URL; empty: coelostat.sqlite here", secret=True),
+    _fixed("redis_url", "", "Redis-protocol server; empty: one is started here", secret=True),
+    _fixed("workers", 2, "worker processes that reduce frames"),
+    _fixed("web_threads", 64, "threads of the web server; each open live page holds one"),
+    _fixed("worker_memory_mb", 8192, "memory limit of one job, MB"),
+    _fixed("trusted_proxies", 0, "reverse proxies in front whose forwarded headers are believed"),
+    Setting("site", "name", "Observatory", "name of the observatory, on pages and in products"),
+    Setting("site", "latitude_deg", 0.0, "site latitude, degrees"),
+    Setting("site", "longitude_deg", 0.0, "site longitude, degrees, east positive"),
+    Setting("site", "elevation_m", 0.0, "site elevation, metres"),
+    Setting("site", "timezone", "UTC", "zone in which pages and Goodman's records give times"),
+    Setting("access", "visibility", "everyone", "who sees frames: everyone (signed in) or members"),
+    Setting("access", "media_open", False, "serve /media/ to the LAN without a token"),
+    Setting("access", "token_days", 0, "days a token lives; 0: until revoked"),
+    Setting("scan", "watch", True, "watch RAW and take new files by itself"),
+    Setting("scan", "interval_s", 10, "seconds between looks at RAW when watching"),
+    Setting("scan", "settle_s", 3, "a file younger than this may still be growing, seconds"),
+    Setting("plan", "automatic", False, "make and process the blocks of a night by themselves"),
+    Setting("calibration", "max_age_days_bias", 30, "oldest bias that is used, days"),
+    Setting("calibration", "max_age_days_dark", 30, "oldest dark that is used, days"),
+    Setting("calibration", "max_age_days_flat", 30, "oldest flat that is used, days"),
+    Setting("calibration", "dark_temp_tolerance_c", 2.0, "largest temperature difference, Celsius"),
+    Setting("calibration", "dark_exptime_tolerance", 0.02, "same exposure within this fraction"),
+    Setting("calibration", "thin_frames", 5, "a master of fewer frames is flagged as thin"),
+    Setting("reduction", "clip_sigma", 3.0, "rejection threshold of combinations, sigma"),
+    Setting("reduction", "cosmic_rays", True, "find cosmic rays on science frames"),
+    Setting("reduction", "flat_faint_adu", 1000.0, "flats fainter than this are left out, ADU"),
+    Setting("disk", "reserve_mb", 500, "stop writing products when less is free, MB"),
+    Setting("query", "max_rows", 100000, "rows a SELECT may answer"),
+    Setting("query", "timeout_s", 5, "seconds a SELECT may take"),
+    Setting("jobs", "lease_s", 60, "a worker silent for this long is taken for dead, seconds"),
+    Setting("jobs", "max_attempts", 3, "starts of one job before it is given up"),
+    Setting("jobs", "timeout_s", 3600, "longest time one job may run, seconds"),
+    Setting("jobs", "keep_days", 90, "days finished jobs and their logs are kept"),
+)
+
+OPERATIONAL: Final = {s.name: s for s in SETTINGS if not s.infrastructure}
+
+_ENVIRONMENT: Final = {
+    "bind": "COELOSTAT_BIND",
+    "raw": "COELOSTAT_RAW",
+    "database_url": "DATABASE_URL",
+    "redis_url": "REDIS_URL",
+    "workers": "COELOSTAT_WORKERS",
+    "web_threads": "COELOSTAT_WEB_THREADS",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The configuration of one start of the program."""
+
+    instance: Path
+    raw: Path
+    bind: str
+    database_url: str
+    redis_url: str
+    workers: int
+    web_threads: int
+    worker_memory_mb: int
+    trusted_proxies: int
+    secret_key: str
+    admin_password: str | None = None
+    defaults: Mapping[str, SettingValue] = field(default_factory=dict)
+    cameras: tuple[Mapping[str, Any], ...] = ()
+
+
+def coerce(setting: Setting, value: object) -> SettingValue:
+    """Return `value` as the setting's type; strings as they come from forms are understood.
+
+    Raises
+    ------
+    ConfigError
+        If the value cannot be read as the type of the default.
+    """
+    default = setting.default
+    try:
+        if isinstance(default, bool):
+            return _as_bool(value)
+        if isinstance(default, int):
+            return int(str(value))
+        if isinstance(default, float):
+            return float(str(value))
+    except ValueError:
+        kind = type(default).__name__
+        raise ConfigError(f"{setting.name} must be a {kind}, not {value!r}") from None
+    if isinstance(default, list):
+        parts = value if isinstance(value, list) else str(value).split(",")
+        return [str(part).strip() for part in parts]
+    return str(value)
+
+
+def _as_bool(value: object) -> bool:
+    text = str(value).strip().lower()
+    if text in {"true", "1", "yes", "on"}:
+        return True
+    if text in {"false", "0", "no", "off"}:
+        return False
+    raise ValueError(text)
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the instance folder's config.toml and the environment, which wins."""
+    root = Path(__file__).resolve().parent.parent
+    instance = Path(environ.get("COELOSTAT_INSTANCE") or root / "instance").resolve()
+    table = _read_toml(instance / "config.toml")
+    fixed = _infrastructure(table, environ)
+    return Config(
+        instance=instance,
+        raw=Path(str(fixed.pop("raw")) or instance / "raw").resolve(),
+        database_url=str(fixed.pop("database_url")) or f"sqlite:///{instance}/coelostat.sqlite",
+        secret_key=_secret_key(instance),
+        admin_password=environ.get("COELOSTAT_ADMIN_PASSWORD") or None,
+        defaults=_operational(table),
+        cameras=tuple(table.get("cameras", ())),
+        **fixed,
+    )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not good TOML: {error}") from error
+
+
+def _infrastructure(table: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    server = table.get("server", {})
+    fixed: dict[str, Any] = {}
+    for setting in (s for s in SETTINGS if s.infrastructure):
+        variable = _ENVIRONMENT.get(setting.item, "")
+        value = environ.get(variable) or server.get(setting.item, setting.default)
+        fixed[setting.item] = coerce(setting, value)
+    unknown = set(server) - set(fixed)
+    if unknown:
+        raise ConfigError(f"config.toml: [server] has no setting {sorted(unknown)[0]!r}")
+    return fixed
+
+
+def _operational(table: Mapping[str, Any]) -> dict[str, SettingValue]:
+    values: dict[str, SettingValue] = {}
+    for section, items in table.items():
+        if section in {"server", "cameras"}:
+            continue
+        if not isinstance(items, Mapping):
+            raise ConfigError(f"config.toml: {section!r} must be a table")
+        for item, value in items.items():
+            setting = OPERATIONAL.get(f"{section}.{item}")
+            if setting is None:
+                raise ConfigError(f"config.toml: there is no setting {section}.{item}")
+            values[setting.name] = coerce(setting, value)
+    return values
+
+
+def _secret_key(instance: Path) -> str:
+    """Return the key that signs sessions, made at the first start and kept to its owner."""
+    path = instance / "secret_key"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        instance.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_hex(32)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # another process of the same start was quicker
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(key)
+    return key
+
+
+def current() -> Config:
+    """Return the configuration the running application was made with."""
+    return cast(Config, current_app.extensions["coelostat.config"])

@@ -1,0 +1,32 @@
+"""Every table of the domain model; import models from here."""
+
+from app.models.blocks import Block, BlockFrame, BlockKind, SuperflatLink
+from app.models.frames import FileState, Frame, FrameParent, Level, ScannedFile
+from app.models.jobs import OPEN_STATES, Job, JobNeed, JobState
+from app.models.observatory import Camera
+from app.models.settings import Event, StoredSetting
+from app.models.users import AuditEntry, Proposal, Token, User, proposal_members
+
+__all__ = [
+    "OPEN_STATES",
+    "AuditEntry",
+    "Block",
+    "BlockFrame",
+    "BlockKind",
+    "Camera",
+    "Event",
+    "FileState",
+    "Frame",
+    "FrameParent",
+    "Job",
+    "JobNeed",
+    "JobState",
+    "Level",
+    "Proposal",
+    "ScannedFile",
+    "StoredSetting",
+    "SuperflatLink",
+    "Token",
+    "User",
+    "proposal_members",
+]

@@ -1,0 +1,157 @@
+"""Files seen in RAW, frames, and what came from what."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db import Base, BigInt, utcnow
+from app.models.observatory import Camera
+from app.models.users import Proposal
+
+
+class FileState(StrEnum):
+    """The one state every file in RAW is in."""
+
+    WAITING = "waiting"  # still growing, or too young to tell
+    REGISTERED = "registered"
+    DUPLICATE = "duplicate"  # same content as another file, which the reason names
+    QUARANTINED = "quarantined"  # the reason says why
+    MISSING = "missing"  # was here and is gone; its rows stay
+
+
+class ScannedFile(Base):
+    """A path seen in RAW."""
+
+    __tablename__ = "scanned_files"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(unique=True)  # relative to RAW, with forward slashes
+    size: Mapped[int] = mapped_column(BigInt)
+    mtime_ns: Mapped[int] = mapped_column(BigInt)
+    state: Mapped[str] = mapped_column(index=True)
+    reason: Mapped[str] = mapped_column(default="")
+    code: Mapped[str] = mapped_column(default="")  # stable short name of the reason
+    header_digest: Mapped[str] = mapped_column(default="", index=True)
+    content_sha256: Mapped[str] = mapped_column(default="")
+    duplicate_of_id: Mapped[int | None] = mapped_column(ForeignKey("scanned_files.id"))
+    first_seen_at: Mapped[datetime] = mapped_column(default=utcnow)
+    changed_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+
+
+class Level:
+    """How far a frame is reduced: Goodman's data_type."""
+
+    RAW = 0
+    MASTER = 1
+    REDUCED = 2
+    EXTRACTED = 3
+    WAVELENGTH = 4
+    FLUX = 5
+
+
+class Frame(Base):
+    """One FITS image, raw or made by us. None in a header-derived column is "not said"."""
+
+    __tablename__ = "frames"
+    __table_args__ = (
+        UniqueConstraint("path", "part"),
+        Index("ix_frames_night_kind", "night", "kind"),
+        Index("ix_frames_level_id", "level", "id"),
+        Index("ix_frames_camera_kind_night", "camera_id", "kind", "night"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file_id: Mapped[int | None] = mapped_column(ForeignKey("scanned_files.id"), index=True)
+    path: Mapped[str]  # relative to the data root: RAW/..., MASTERS/..., PROCESSED/...
+    part: Mapped[int] = mapped_column(default=0)  # which exposure of a file that holds several
+    file_name: Mapped[str] = mapped_column(index=True)
+    size: Mapped[int] = mapped_column(BigInt, default=0)
+    content_sha256: Mapped[str] = mapped_column(default="", index=True)
+
+    level: Mapped[int] = mapped_column(default=Level.RAW)
+    kind: Mapped[str]
+    kind_doubt: Mapped[str | None]
+    technique: Mapped[str] = mapped_column(default="imaging")
+    flat_source: Mapped[str | None]
+    writer: Mapped[str] = mapped_column(default="")
+    band: Mapped[str | None] = mapped_column(index=True)
+    band_raw: Mapped[str | None]
+    exptime_s: Mapped[float | None]
+    start_utc: Mapped[datetime | None] = mapped_column(index=True)
+    mid_utc: Mapped[datetime | None]
+    night: Mapped[date | None]
+    object_name: Mapped[str | None] = mapped_column(index=True)
+    ra_deg: Mapped[float | None]
+    dec_deg: Mapped[float | None]
+    position_role: Mapped[str | None]
+    airmass: Mapped[float | None]
+
+    camera_id: Mapped[int | None] = mapped_column(ForeignKey("cameras.id"))
+    nx: Mapped[int]
+    ny: Mapped[int]
+    binning_x: Mapped[int] = mapped_column(default=1)
+    binning_y: Mapped[int] = mapped_column(default=1)
+    readout_key: Mapped[str] = mapped_column(default="")  # mode, gain setting, offset, section
+    gain_e_per_adu: Mapped[float | None]
+    read_noise_e: Mapped[float | None]
+    saturation_adu: Mapped[float | None]
+    temp_c: Mapped[float | None]
+    temp_set_c: Mapped[float | None]
+
+    proposal_code: Mapped[str | None]
+    proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"), index=True)
+    observer: Mapped[str | None]
+
+    is_valid: Mapped[bool] = mapped_column(default=True)
+    status: Mapped[int] = mapped_column(default=0)  # MAR: highest step up to which all are done
+    comment: Mapped[str] = mapped_column(default="")
+    unusable: Mapped[str | None]  # why it is registered but cannot be reduced
+
+    steps_done: Mapped[list[str]] = mapped_column(default=list)
+    missing: Mapped[list[str]] = mapped_column(default=list)  # calibrations it should have had
+    fingerprint: Mapped[str] = mapped_column(default="")  # of recipe and inputs; "": redo
+    outdated: Mapped[str | None]  # why what it was made from is no longer what it was
+    notes: Mapped[list[str]] = mapped_column(default=list)
+    is_thin: Mapped[bool] = mapped_column(default=False)
+    ncombine: Mapped[int] = mapped_column(default=1)
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # flagged pixels by flag name
+    unit: Mapped[str] = mapped_column(default="adu")
+    mode: Mapped[float | None]
+    median: Mapped[float | None]
+    noise: Mapped[float | None]
+
+    thumb: Mapped[str | None]  # relative to the data root
+    extras: Mapped[dict[str, Any]] = mapped_column(default=dict)  # values only one face asks for
+    doubts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # attribute -> doubt
+    origins: Mapped[dict[str, Any]] = mapped_column(default=dict, deferred=True)
+    header_text: Mapped[str] = mapped_column(default="", deferred=True)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    modified_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+    file: Mapped[ScannedFile | None] = relationship()
+    camera: Mapped[Camera | None] = relationship()
+    proposal: Mapped[Proposal | None] = relationship()
+    parents: Mapped[list["FrameParent"]] = relationship(
+        foreign_keys="FrameParent.child_id", back_populates="child"
+    )
+    children: Mapped[list["FrameParent"]] = relationship(
+        foreign_keys="FrameParent.parent_id", back_populates="parent"
+    )
+
+
+class FrameParent(Base):
+    """One edge of provenance: `child` was made with `parent` in `role`."""
+
+    __tablename__ = "frame_parents"
+
+    child_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), primary_key=True)
+    parent_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(primary_key=True)  # raw bias dark flat fringe member
+
+    child: Mapped[Frame] = relationship(foreign_keys=child_id, back_populates="parents")
+    parent: Mapped[Frame] = relationship(foreign_keys=parent_id, back_populates="children")

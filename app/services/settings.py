@@ -1,0 +1,69 @@
+"""Operational settings: defaults in code and config.toml, changed at run time as rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from app import config
+from app.config import OPERATIONAL, ConfigError, Setting, SettingValue
+from app.db import db, transaction
+from app.errors import InvalidRequestError
+from app.models import AuditEntry, StoredSetting, User
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All operational settings at one moment, for the length of a request or a job."""
+
+    values: Mapping[str, SettingValue]
+
+    def flag(self, name: str) -> bool:
+        """Return a true-or-false setting."""
+        return bool(self.values[name])
+
+    def integer(self, name: str) -> int:
+        """Return a whole number."""
+        return int(str(self.values[name]))
+
+    def number(self, name: str) -> float:
+        """Return a number."""
+        return float(str(self.values[name]))
+
+    def text(self, name: str) -> str:
+        """Return a text."""
+        return str(self.values[name])
+
+
+def snapshot() -> Snapshot:
+    """Return every operational setting as it stands now."""
+    values: dict[str, SettingValue] = {s.name: s.default for s in OPERATIONAL.values()}
+    values.update(config.current().defaults)
+    for row in db.session.scalars(select(StoredSetting)):
+        setting = OPERATIONAL.get(f"{row.section}.{row.item}")
+        if setting is not None:  # a row of an older version may name one that is gone
+            values[setting.name] = row.value
+    return Snapshot(values)
+
+
+def change(section: str, item: str, value: object, *, by: User) -> Setting:
+    """Set an operational setting from whatever a form or a script sent.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there is no such setting or the value is not of its type.
+    """
+    setting = OPERATIONAL.get(f"{section}.{item}")
+    if setting is None:
+        raise InvalidRequestError(item=f"there is no setting {section}.{item}")
+    try:
+        coerced = config.coerce(setting, value)
+    except ConfigError as error:
+        raise InvalidRequestError(value=str(error)) from error
+    with transaction():
+        db.session.merge(StoredSetting(section=section, item=item, value=coerced))
+        db.session.add(
+            AuditEntry(user_id=by.id, action="setting", subject=setting.name, detail=str(coerced))
+        )
+    return setting

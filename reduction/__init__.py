@@ -1,0 +1,1 @@
+"""Numbers only: arrays and headers in, new arrays and tables out; knows no server."""

@@ -1,0 +1,337 @@
+"""FITS header cards: read lazily from their raw bytes, and the headers of a file."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+Value = str | bool | int | float | None
+ProductCard = tuple[str, str | bool | int | float | None, str]
+
+CARD = 80
+_KEYWORD = 8
+# Where the layout of a header is remembered: a longer header is not one of a series.
+_MAX_REMEMBERED_HEADER = 65536
+_NO_VALUE = frozenset({"", "COMMENT", "HISTORY", "CONTINUE", "END"})
+_HAS_LONG = ""  # key of an index whose header has keywords outside their eight columns
+# HIERARCH cards, and keywords too long for their column: anything up to the first "=".
+_LONG_CARD = re.compile(rb"\s*(?:HIERARCH\s+)?([^=/']+?)\s*=", re.IGNORECASE)
+_UNPRINTABLE = dict.fromkeys([*range(32), *range(127, 160)])
+
+
+def decode(raw: bytes) -> str:
+    """Decode header bytes to printable text; a byte that no reader understands is dropped."""
+    try:
+        text = raw.decode("ascii")
+    except UnicodeDecodeError:
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+    return text if text.isprintable() else text.translate(_UNPRINTABLE)
+
+
+def _closing_quote(field: bytes, start: int) -> int:
+    """Return where the string that begins at `start` ends; the field's end without a quote."""
+    at = start
+    while True:
+        at = field.find(b"'", at)
+        if at < 0:
+            return len(field)
+        if field[at + 1 : at + 2] != b"'":
+            return at
+        at += 2
+
+
+def _split(field: bytes) -> tuple[bytes, bool, bytes]:
+    """Split a value field into value, whether it was quoted, and comment."""
+    stripped = field.lstrip()
+    if stripped[:1] == b"'":
+        end = _closing_quote(stripped, 1)
+        comment = stripped[end + 1 :].partition(b"/")[2]
+        return stripped[1:end].replace(b"''", b"'").rstrip(), True, comment
+    value, _, comment = stripped.partition(b"/")
+    return value.strip(), False, comment
+
+
+def _number(token: bytes) -> int | float | None:
+    # Python reads 1_000 as a number; FITS does not.
+    if b"_" in token:
+        return None
+    try:
+        return int(token)
+    except ValueError:
+        pass
+    try:
+        return float(token.upper().replace(b"D", b"E") if b"D" in token.upper() else token)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=16384)
+def parse_value(field: bytes) -> Value:
+    """Parse a value field: what follows the ``=`` of a card.
+
+    Parameters
+    ----------
+    field : bytes
+        The card from after its equals sign to its end.
+
+    Returns
+    -------
+    str, bool, int, float or None
+        None where the card has no value. What is neither a number nor a logical is taken as text,
+        quoted or not: real headers hold both. Nothing is evaluated.
+    """
+    token, quoted, _ = _split(field)
+    if quoted:
+        return decode(token)
+    if not token:
+        return None
+    if token in (b"T", b"F"):
+        return token == b"T"
+    number = _number(token)
+    return decode(token) if number is None else number
+
+
+@lru_cache(maxsize=4096)
+def parse_text(field: bytes) -> str:
+    """Return the value of a field as it is written, without quotes: ``89113e6`` stays so."""
+    return decode(_split(field)[0])
+
+
+@lru_cache(maxsize=4096)
+def parse_comment(field: bytes) -> str:
+    """Return the comment of a value field."""
+    return decode(_split(field)[2]).strip()
+
+
+def _index(columns: bytes, n_cards: int) -> dict[str, int]:
+    """Return keyword to the offset of its value field, from the nine leading columns of cards."""
+    index: dict[str, int] = {}
+    column = [columns[i * n_cards : (i + 1) * n_cards] for i in range(_KEYWORD + 1)]
+    for i, letters in enumerate(zip(*column, strict=True)):
+        keyword = bytes(letters[:_KEYWORD]).decode("latin-1").rstrip().upper()
+        if keyword in _NO_VALUE:
+            continue
+        if letters[_KEYWORD] == 0x3D:  # "="
+            index.setdefault(keyword, i * CARD + _KEYWORD + 1)
+        else:
+            index[_HAS_LONG] = -1
+    return index
+
+
+_remembered_index = lru_cache(maxsize=512)(_index)
+
+
+class Cards(Mapping[str, Value]):
+    """The cards of one header; a mapping from keyword to value that parses on demand.
+
+    Keywords match without case; of a repeated keyword the first card counts (`cards` gives all).
+    HIERARCH keywords are found with or without the word HIERARCH, strings are joined over their
+    CONTINUE cards. A header that inherits (`inheriting`) falls back on another.
+
+    Parameters
+    ----------
+    raw : bytes
+        Whole cards, without END and padding.
+    fallback : Cards or None
+        Where a keyword that is not here is looked for.
+    """
+
+    __slots__ = ("_at", "_fallback", "_long", "_raw")
+
+    def __init__(self, raw: bytes, fallback: "Cards | None" = None) -> None:
+        self._raw = raw
+        self._fallback = fallback
+        self._long: dict[str, int] | None = None
+        n_cards = len(raw) // CARD
+        columns = b"".join([raw[i : n_cards * CARD : CARD] for i in range(_KEYWORD + 1)])
+        build = _remembered_index if len(raw) <= _MAX_REMEMBERED_HEADER else _index
+        self._at = build(columns, n_cards)
+
+    @classmethod
+    def from_text(cls, lines: "list[str] | str") -> "Cards":
+        """Make cards of text, one card a line; a longer line is cut, as a file would."""
+        rows = lines.splitlines() if isinstance(lines, str) else lines
+        return cls(b"".join(row.encode("latin-1", "replace")[:CARD].ljust(CARD) for row in rows))
+
+    def inheriting(self, fallback: "Cards") -> "Cards":
+        """Return these cards with those of another header behind them."""
+        return Cards(self._raw, fallback)
+
+    def _find(self, keyword: str) -> int | None:
+        """Return the offset of a keyword's value field in these cards, None where it is not."""
+        at = self._at.get(keyword)
+        if at is not None:
+            return at
+        keyword = keyword.upper().removeprefix("HIERARCH ")
+        at = self._at.get(keyword)
+        if at is None and _HAS_LONG in self._at:
+            at = self._long_index().get(" ".join(keyword.split()))
+        return at
+
+    def _long_index(self) -> dict[str, int]:
+        """Return keyword to field offset of the cards whose keyword is not in eight columns."""
+        if self._long is None:
+            self._long = {}
+            for start in range(0, len(self._raw), CARD):
+                card = self._raw[start : start + CARD]
+                if card[_KEYWORD : _KEYWORD + 1] == b"=" or b"=" not in card:
+                    continue
+                found = _LONG_CARD.match(card)
+                if found:
+                    keyword = " ".join(found[1].decode("latin-1").upper().split())
+                    if keyword.split(" ")[0] not in _NO_VALUE:
+                        self._long.setdefault(keyword, start + found.end())
+        return self._long
+
+    def _field(self, at: int) -> bytes:
+        return self._raw[at : at - at % CARD + CARD]
+
+    def _value(self, at: int) -> Value:
+        value = parse_value(self._field(at))
+        if type(value) is str and value.endswith("&"):
+            return self._continued(value, at)
+        return value
+
+    def _continued(self, value: str, at: int) -> str:
+        """Join a string that ends with ``&`` with the CONTINUE cards that follow it."""
+        start = at - at % CARD + CARD
+        parts = [value]
+        while parts[-1].endswith("&") and self._raw[start : start + _KEYWORD] == b"CONTINUE":
+            parts[-1] = parts[-1][:-1]
+            parts.append(parse_text(self._raw[start + _KEYWORD : start + CARD]))
+            start += CARD
+        return "".join(parts)
+
+    def get(self, keyword: str, default: Value = None) -> Value:  # type: ignore[override]
+        """Return the parsed value of a keyword, `default` where it is absent or has none."""
+        at = self._find(keyword)
+        if at is None:
+            return default if self._fallback is None else self._fallback.get(keyword, default)
+        value = self._value(at)
+        return default if value is None else value
+
+    def text(self, keyword: str) -> str:
+        """Return a value as it is written ("" where absent): numbers keep all their digits."""
+        at = self._find(keyword)
+        if at is None:
+            return "" if self._fallback is None else self._fallback.text(keyword)
+        value = self._value(at)
+        return value if isinstance(value, str) else parse_text(self._field(at))
+
+    def raw(self, keyword: str) -> str:
+        """Return a keyword's card as it stands in the file, "" where it is absent."""
+        at = self._find(keyword)
+        if at is None:
+            return "" if self._fallback is None else self._fallback.raw(keyword)
+        start = at - at % CARD
+        return decode(self._raw[start : start + CARD]).rstrip()
+
+    def comment(self, keyword: str) -> str:
+        """Return the comment of a keyword's card, "" where it has none."""
+        at = self._find(keyword)
+        if at is None:
+            return "" if self._fallback is None else self._fallback.comment(keyword)
+        return parse_comment(self._field(at))
+
+    def own(self, keyword: str) -> bool:
+        """Tell whether a keyword stands in these cards themselves, not behind them."""
+        return self._find(keyword) is not None
+
+    def lines(self) -> list[str]:
+        """Return these cards as text, one each, without trailing blanks."""
+        raw = self._raw
+        return [decode(raw[i : i + CARD]).rstrip() for i in range(0, len(raw), CARD)]
+
+    def cards(self) -> Iterator[tuple[str, Value, str]]:
+        """Yield keyword, value and comment of every card here, repeated and commentary ones too."""
+        for start in range(0, len(self._raw), CARD):
+            card = self._raw[start : start + CARD]
+            found = None if card[_KEYWORD : _KEYWORD + 1] == b"=" else _LONG_CARD.match(card)
+            keyword = decode(card[:_KEYWORD]).strip().upper()
+            if keyword in _NO_VALUE or (card[_KEYWORD : _KEYWORD + 1] != b"=" and not found):
+                yield keyword, decode(card[_KEYWORD:]).strip(), ""
+            elif found:
+                name = " ".join(decode(found[1]).upper().split())
+                field = start + found.end()
+                yield name, self._value(field), parse_comment(self._field(field))
+            else:
+                field = start + _KEYWORD + 1
+                yield keyword, self._value(field), parse_comment(self._field(field))
+
+    def commentary(self, keyword: str) -> list[str]:
+        """Return the texts of all cards of a commentary keyword, HISTORY say, in order."""
+        word = keyword.encode("latin-1").ljust(_KEYWORD)
+        raw = self._raw
+        if word not in raw:
+            return []
+        return [
+            decode(raw[start + _KEYWORD : start + CARD]).strip()
+            for start in range(0, len(raw), CARD)
+            if raw[start : start + _KEYWORD] == word
+        ]
+
+    @property
+    def raw_bytes(self) -> bytes:
+        """The cards as they stand in the file."""
+        return self._raw
+
+    def __getitem__(self, keyword: str) -> Value:
+        if keyword not in self:
+            raise KeyError(keyword)
+        return self.get(keyword)
+
+    def __contains__(self, keyword: object) -> bool:
+        if not isinstance(keyword, str):
+            return False
+        if self._find(keyword) is not None:
+            return True
+        return self._fallback is not None and keyword in self._fallback
+
+    def __iter__(self) -> Iterator[str]:
+        names = dict.fromkeys([*self._at, *self._long_index()])
+        names.pop(_HAS_LONG, None)
+        if self._fallback is not None:
+            names |= dict.fromkeys(self._fallback)
+        return iter(names)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<Cards: {len(self._raw) // CARD} cards>"
+
+
+@dataclass(frozen=True, slots=True)
+class HduHeader:
+    """The header of one HDU.
+
+    Attributes
+    ----------
+    index : int
+        Its place in the file, the primary is 0.
+    cards : Cards
+        Its own cards; nothing is inherited.
+    shape : tuple of int
+        Shape of its image in numpy's order; () where it holds no image pixels. Of a
+        tile-compressed image the image's own shape.
+    """
+
+    index: int
+    cards: Cards
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FileHeaders:
+    """All headers of a file, and the SHA-256 of their bytes."""
+
+    hdus: tuple[HduHeader, ...]
+    digest: str
+
+    @cached_property
+    def text(self) -> str:
+        """The headers as text, one card a line, an empty line between HDUs."""
+        return "\n\n".join("\n".join([*hdu.cards.lines(), "END"]) for hdu in self.hdus)

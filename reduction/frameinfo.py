@@ -1,0 +1,103 @@
+"""What a frame's header says, in the field's terms: the result of header translation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from reduction.camera import Amplifier
+
+
+class FrameKind(StrEnum):
+    """What a frame was taken for. A master is a `FrameInfo` of this kind with level 1."""
+
+    BIAS = "bias"
+    DARK = "dark"
+    FLAT = "flat"
+    SCIENCE = "science"
+    STANDARD = "standard"
+    ARC = "arc"
+    FOCUS = "focus"
+    POINTING = "pointing"
+    GUIDE = "guide"
+    TEST = "test"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a translated value comes from: the raw card, the rule that chose it, and any doubt."""
+
+    card: str
+    rule: str
+    doubt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInfo:
+    """One exposure, translated from its header. None is "not said", never zero.
+
+    Attributes that need a word: `level` 0 raw, 1 master, 2 reduced (Goodman's data_type);
+    `kind_doubt` says why the kind is not certain (a doubtful frame never enters a master);
+    `technique` "imaging" or "spectroscopy"; `start_utc`, `mid_utc` aware, UTC; `night` the local
+    evening's date (noon to noon); `position_role` "target", "mount" or "wcs"; `nx`, `ny` the
+    assembled and trimmed frame; `done` the calibrations the pixels already had ("bias", "dark",
+    "flat", "registered"); `unusable` why the file is registered but cannot be reduced (a colour
+    cube, say); `extras` values only one face asks for (Goodman's slit, grating, ...); `origins`
+    one entry for each attribute that was set, by its name.
+    """
+
+    writer: str
+    kind: FrameKind
+    nx: int
+    ny: int
+    hdus: tuple[int, ...] = (0,)
+    amplifiers: tuple[Amplifier, ...] = ()
+    kind_doubt: str | None = None
+    level: int = 0
+    flat_source: str | None = None
+    technique: str = "imaging"
+    instrument: str = ""
+    telescope: str = ""
+    band: str | None = None
+    band_raw: str | None = None
+    exptime_s: float | None = None
+    start_utc: datetime | None = None
+    mid_utc: datetime | None = None
+    night: date | None = None
+    object_name: str | None = None
+    ra_deg: float | None = None
+    dec_deg: float | None = None
+    position_role: str | None = None
+    gain_e_per_adu: float | None = None
+    gain_setting: float | None = None
+    offset_setting: float | None = None
+    read_noise_e: float | None = None
+    saturation_adu: float | None = None
+    binning_x: int = 1
+    binning_y: int = 1
+    readout_mode: str = ""
+    bits: int | None = None
+    temp_c: float | None = None
+    temp_set_c: float | None = None
+    airmass: float | None = None
+    proposal_code: str | None = None
+    observer: str | None = None
+    latitude_deg: float | None = None
+    longitude_deg: float | None = None
+    elevation_m: float | None = None
+    pixel_scale_arcsec: float | None = None
+    pedestal_adu: float = 0.0
+    bayer_pattern: str | None = None
+    ncombine: int = 1
+    done: frozenset[str] = frozenset()
+    unusable: str | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+    @property
+    def doubts(self) -> dict[str, str]:
+        """Attribute name to doubt, for every doubted value."""
+        found = {name: o.doubt for name, o in self.origins.items() if o.doubt}
+        return found | ({"kind": self.kind_doubt} if self.kind_doubt else {})
