@@ -40,7 +40,7 @@ def upgrade() -> bool:
     SchemaError
         If the database is of a newer version of the program, or rows contradict the schema.
     """
-    newest, present = _revisions()
+    newest, present = revisions()
     if present == newest:
         return False
     if present is not None:
@@ -58,7 +58,8 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory(DIRECTORY)
 
 
-def _revisions() -> tuple[str | None, str | None]:
+def revisions() -> tuple[str | None, str | None]:
+    """Return the newest revision there is, and the one the database is at."""
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     return _scripts().get_current_head(), present

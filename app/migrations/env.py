@@ -9,7 +9,7 @@ from app.db import Base, db
 def render_item(type_: str, obj: object, _autogen_context) -> str | bool:
     """Name our own column type by its module in generated scripts."""
     if type_ == "type" and type(obj).__module__ == "app.db":
-        return f"app.db.{type(obj).__name__}()"
+        return f"{type(obj).__name__}()"
     return False
 
 
