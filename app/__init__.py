@@ -1,13 +1,16 @@
 """Coelostat: one Flask application, assembled here and nowhere else."""
 
+import json
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from typing import Final
 
 from apiflask import APIFlask
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 
-from app import config, schema
+from app import cli, config, schema
 from app.api import auth
 from app.db import db, prepare_engine
 from app.paths import Paths
@@ -25,6 +28,12 @@ PARTS: Final = (
 )
 
 
+class RecordJson(DefaultJSONProvider):
+    """JSON whose records keep their documented order."""
+
+    sort_keys = False
+
+
 def create_app(settings: config.Config | None = None) -> Flask:
     """Build the application from its configuration, by default this machine's."""
     settings = settings or config.load()
@@ -32,6 +41,8 @@ def create_app(settings: config.Config | None = None) -> Flask:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
+        # One stored NaN makes every later query into that JSON column fail.
+        SQLALCHEMY_ENGINE_OPTIONS={"json_serializer": partial(json.dumps, allow_nan=False)},
         SESSION_COOKIE_NAME="coelostat",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -39,7 +50,7 @@ def create_app(settings: config.Config | None = None) -> Flask:
         MAX_CONTENT_LENGTH=8 << 20,
     )
     app.url_map.strict_slashes = False
-    app.json.sort_keys = False  # records keep their documented order
+    app.json = RecordJson(app)
     app.extensions["coelostat.config"] = settings
     Paths.of(settings).make()
     db.init_app(app)
@@ -47,6 +58,7 @@ def create_app(settings: config.Config | None = None) -> Flask:
         prepare_engine(db.engine)
     schema.init_app(app)
     auth.init_app(app)
+    cli.register(app)
     for part in PARTS:
         for blueprint in import_module(part).BLUEPRINTS:
             app.register_blueprint(blueprint)

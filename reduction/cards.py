@@ -1,7 +1,7 @@
 """FITS header cards: read lazily from their raw bytes, and the headers of a file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -139,7 +139,7 @@ class Cards(Mapping[str, Value]):
         Where a keyword that is not here is looked for.
     """
 
-    __slots__ = ("_at", "_fallback", "_long", "_raw")
+    __slots__ = ("_at", "_fallback", "_long", "_plain", "_raw")
 
     def __init__(self, raw: bytes, fallback: "Cards | None" = None) -> None:
         self._raw = raw
@@ -149,6 +149,7 @@ class Cards(Mapping[str, Value]):
         columns = b"".join([raw[i : n_cards * CARD : CARD] for i in range(_KEYWORD + 1)])
         build = _remembered_index if len(raw) <= _MAX_REMEMBERED_HEADER else _index
         self._at = build(columns, n_cards)
+        self._plain = _HAS_LONG not in self._at
 
     @classmethod
     def from_text(cls, lines: "list[str] | str") -> "Cards":
@@ -163,11 +164,12 @@ class Cards(Mapping[str, Value]):
     def _find(self, keyword: str) -> int | None:
         """Return the offset of a keyword's value field in these cards, None where it is not."""
         at = self._at.get(keyword)
-        if at is not None:
+        # Most look-ups miss: what follows is only for keywords of unusual form.
+        if at is not None or (self._plain and keyword.isupper()):
             return at
         keyword = keyword.upper().removeprefix("HIERARCH ")
         at = self._at.get(keyword)
-        if at is None and _HAS_LONG in self._at:
+        if at is None and not self._plain:
             at = self._long_index().get(" ".join(keyword.split()))
         return at
 
@@ -236,9 +238,12 @@ class Cards(Mapping[str, Value]):
             return "" if self._fallback is None else self._fallback.comment(keyword)
         return parse_comment(self._field(at))
 
-    def own(self, keyword: str) -> bool:
-        """Tell whether a keyword stands in these cards themselves, not behind them."""
-        return self._find(keyword) is not None
+    def present(self, keywords: Iterable[str]) -> list[str]:
+        """Return those of several keywords that are here, in their order."""
+        if self._plain and self._fallback is None:
+            at = self._at
+            return [keyword for keyword in keywords if keyword in at]
+        return [keyword for keyword in keywords if keyword in self]
 
     def lines(self) -> list[str]:
         """Return these cards as text, one each, without trailing blanks."""

@@ -11,7 +11,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the top. Units on one line do not know each other; a unit is everything below its name
 # that has no line of its own.
 FLOORS = (
-    ("app", "app.cli", "app.schema", "app.__main__"),
+    ("app.__main__", "app.web"),
+    ("app.startup", "app.demo"),
+    ("app",),
+    ("app.cli",),
+    ("app.schema", "app.supervisor", "app.queue_server"),
     (
         "app.api.atlas",
         "app.api.bhtom",

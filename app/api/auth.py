@@ -46,7 +46,8 @@ def current_user() -> User:
 
 def user_or_none() -> User | None:
     """Return who is asking, None for a stranger on a public route."""
-    return g.get("user")
+    user: User | None = g.get("user")
+    return user
 
 
 def came_with_token() -> bool:

@@ -1,0 +1,161 @@
+"""``python -m app``: the runner, or one part of the program.
+
+Without arguments it starts queue server, web server, dispatcher, watcher and workers, and keeps
+them alive. Each part can be started by itself, for a site that outgrows one machine.
+"""
+
+import argparse
+import json
+import logging
+import os
+import socket
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+from urllib.error import HTTPError, URLError
+
+from app import config, create_app, logs, queue_server, schema, startup, supervisor
+from app.jobs import dispatcher, watcher, worker
+from app.paths import Paths
+from app.services import processes
+from app.supervisor import Supervisor, own_part
+
+log = logging.getLogger(__name__)
+
+PARTS: Final = ("web", "dispatcher", "worker", "watcher", "demo")
+REFUSED: Final = 2  # exit code
+TIDY_S: Final = 60.0
+ASK_S: Final = 0.5
+SILENCE_S: Final = 60.0  # after so long, what is still missing is named
+
+
+def main() -> int:
+    """Start what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m app", description="Coelostat")
+    parser.add_argument("part", nargs="?", choices=PARTS, help="only this part; default: all")
+    parser.add_argument("--demo", action="store_true", help="simulate a night and reduce it")
+    chosen = parser.parse_args()
+    try:
+        settings = startup.load_config()
+        startup.reexecute_with_environment(settings)
+        Paths.of(settings).make()
+        if chosen.part is None:
+            run_all(settings, with_demo=chosen.demo)
+        else:
+            run_part(chosen.part, settings)
+    except (
+        startup.RefusedError,
+        config.ConfigError,
+        schema.SchemaError,
+        supervisor.AlreadyRunningError,
+        queue_server.NoQueueServerError,
+    ) as error:
+        sys.stderr.write(f"coelostat: {error}\n")
+        return REFUSED
+    return 0
+
+
+def run_part(part: str, settings: config.Config) -> None:
+    """Run one part in this process until it is told to stop."""
+    if part == "web":
+        startup.refuse_busy_port(settings.bind)
+        os.execv(startup.WEB[0], startup.WEB)  # noqa: S606 - gunicorn with our settings
+    logs.set_up(Paths.of(settings).main_log)
+    app = create_app(settings)
+    if part == "worker":
+        worker.run(app)
+    elif part == "dispatcher":
+        dispatcher.Dispatcher(app).run(processes.stop_on_signals())
+    elif part == "watcher":
+        watcher.run(app, processes.stop_on_signals())
+
+
+def run_all(settings: config.Config, *, with_demo: bool) -> None:
+    """Start every part, keep them alive, and stop them in order when told to."""
+    places = Paths.of(settings)
+    with supervisor.lock(places.run / "runner.lock"):
+        must_stop = processes.stop_on_signals()
+        logs.set_up(places.main_log)
+        startup.refuse_busy_port(settings.bind)
+        app = create_app(settings)
+        password = startup.prepare_database(app, settings)
+        if password is not None:
+            say(f"first user: admin, password: {password} (shown this once)")
+        crew = Supervisor(startup.parts(settings), startup.environment(settings))
+        crew.run(must_stop, Watch(crew, settings, with_demo=with_demo))
+        startup.give_back(app, settings)
+        say("stopped")
+
+
+def say(text: str) -> None:
+    """Tell whoever started the program."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the runner does between its looks at the parts: tidy the log, say when all is up."""
+
+    crew: Supervisor
+    settings: config.Config
+    with_demo: bool
+    is_up: bool = False
+    tidied_at: float = 0.0
+    asked_at: float = 0.0
+    began_at: float = field(default_factory=time.monotonic)
+
+    def __call__(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if now - self.tidied_at > TIDY_S:
+            self.tidied_at = now
+            logs.set_aside(Paths.of(self.settings).main_log)
+        if not self.is_up and now - self.asked_at > ASK_S:
+            self.asked_at = now
+            self._ask(now)
+
+    def _ask(self, now: float) -> None:
+        missing = missing_parts(self.settings.bind)
+        if not missing:
+            self._announce()
+        elif now - self.began_at > SILENCE_S:
+            self.began_at = now
+            main_log = Paths.of(self.settings).main_log
+            say(f"still waiting for: {', '.join(missing)} (see {main_log})")
+
+    def _announce(self) -> None:
+        self.is_up = True
+        _, port = startup.address(self.settings.bind)
+        say(f"Coelostat is at http://{local_address(self.settings.bind)}/")
+        say(f"from the LAN: http://{socket.gethostname()}:{port}/")
+        if self.with_demo:
+            self.crew.add(own_part("demo", "demo", stage=9, once=True))
+
+
+def local_address(bind: str) -> str:
+    """Return ``host:port`` by which this machine itself reaches the server."""
+    host, port = startup.address(bind)
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address, this one too
+        host = "127.0.0.1"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def missing_parts(bind: str) -> list[str]:
+    """Return which parts the program's own health page misses."""
+    try:
+        with urllib.request.urlopen(f"http://{local_address(bind)}/healthz", timeout=ASK_S):
+            return []
+    except HTTPError as error:
+        if error.code == HTTPStatus.SERVICE_UNAVAILABLE:
+            return [str(name) for name in json.load(error)["missing"]]
+        return [f"web (it answers {error.code})"]
+    except (URLError, TimeoutError, ConnectionError):
+        return ["web"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Commands for the server's keeper: ``flask scan``, ``simulate``, ``user``, ``token``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from app.errors import AppError
+from app.models import FileState, User
+from app.services import accounts, ingest
+
+users = AppGroup("user", help="Accounts.")
+tokens = AppGroup("token", help="Keys for scripts.")
+_TOLD: Final = frozenset({FileState.QUARANTINED, FileState.DUPLICATE, FileState.MISSING})
+
+
+def register(app: Flask) -> None:
+    """Add the commands to the application's command line."""
+    for command in (scan, simulate, users, tokens):
+        app.cli.add_command(command)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Say in a line what was refused, instead of with a traceback."""
+    try:
+        yield
+    except AppError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.argument("path", default="")
+@click.option("--contains", default="", help="Only files with one of these in their name: a,b.")
+@click.option("--again", is_flag=True, help="Read unchanged files too, as after a new profile.")
+def scan(path: str, contains: str, *, again: bool) -> None:
+    """Take what is new in RAW, or in its folder PATH. Works while the program is stopped."""
+    with _refusals():
+        report = ingest.scan(path, contains=contains, again=again)
+    for change in report.changes:
+        if change.state in _TOLD:
+            click.echo(f"{change.path}: {change.state}: {change.reason}")
+    click.echo(report.message)
+
+
+@click.command()
+@click.option("--seed", type=int, help="Another seed makes another night.")
+@click.option("--night", type=click.DateTime(["%Y-%m-%d"]), help="The evening's date.")
+@click.option("--small", is_flag=True, help="A few small frames, for a quick look.")
+def simulate(seed: int | None, night: datetime | None, *, small: bool) -> None:
+    """Write a simulated night into RAW; its truth is kept in the instance folder."""
+    # Imported here: every other start of the program does without the simulator.
+    from app.services import simulation
+    from reduction.simulate import NightParams
+
+    params = NightParams.small() if small else NightParams()
+    if seed is not None:
+        params = replace(params, seed=seed)
+    if night is not None:
+        params = replace(params, night=night.date())
+    with _refusals():
+        truth = simulation.simulate(params)
+    click.echo(f"{len(truth.frames)} files in {truth.raw_folder}; their truth in {truth.folder}")
+
+
+@users.command("create")
+@click.argument("username")
+@click.password_option(help="Asked for where it is not given.")
+@click.option("--email", default="")
+@click.option("--staff", is_flag=True, help="May see and change everything of the observatory.")
+@click.option("--superuser", is_flag=True, help="May do anything.")
+def create_user(username: str, password: str, email: str, *, staff: bool, superuser: bool) -> None:
+    """Make an account for USERNAME."""
+    with _refusals():
+        user = accounts.create_user(
+            username, password=password, email=email, is_staff=staff, is_superuser=superuser
+        )
+    click.echo(f"{user.username} ({_role(user)}) can sign in now")
+
+
+@users.command("list")
+def list_users() -> None:
+    """Show every account."""
+    for user in accounts.people():
+        seen = f"{user.last_login:%Y-%m-%d %H:%M} UTC" if user.last_login else "never"
+        state = "" if user.is_active else ", deactivated"
+        click.echo(f"{user.username}: {_role(user)}{state}, last signed in {seen}")
+
+
+@users.command("password")
+@click.argument("username")
+@click.password_option(help="Asked for where it is not given.")
+def set_password(username: str, password: str) -> None:
+    """Give USERNAME a new password; their sessions end."""
+    with _refusals():
+        accounts.set_password(accounts.find_user(username), password)
+    click.echo(f"{username} has a new password")
+
+
+@tokens.command("create")
+@click.argument("username")
+@click.option("--name", default="", help="What the key is for.")
+def create_token(username: str, name: str) -> None:
+    """Make a key for USERNAME and print it; it cannot be shown again."""
+    with _refusals():
+        click.echo(accounts.issue_token(accounts.find_user(username), name=name))
+
+
+def _role(user: User) -> str:
+    if user.is_superuser:
+        return "superuser"
+    return "staff" if user.is_staff else "observer"

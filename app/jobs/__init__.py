@@ -1,0 +1,1 @@
+"""Background work: load rows, call a recipe, store what it returns."""

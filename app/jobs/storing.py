@@ -1,0 +1,128 @@
+"""Writing products: where they lie, room on the disk, the file and its small picture."""
+
+import errno
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from app.errors import UnavailableError
+from app.jobs.runner import JobContext
+from app.models import Block, BlockKind, Frame
+from app.services.previews import THUMB_WIDTH
+from app.services.products import Written
+from reduction import fitsio, preview
+from reduction.cards import ProductCard
+from reduction.image import Image
+
+_MEGABYTE: Final = 1_000_000
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_+.-]+")
+_FOLDERS: Final = {BlockKind.BIAS: "MASTERS/BIAS", BlockKind.DARK: "MASTERS/DARKS"}
+_NO_BAND: Final = "NONE"
+_NO_NIGHT: Final = "undated"
+
+
+def master_path(block: Block, frame: Frame) -> str:
+    """Return where a block's master lies, relative to the data root."""
+    band = _plain(frame.band or _NO_BAND)
+    folder = _FOLDERS.get(BlockKind(block.kind), f"MASTERS/FLATS/{band}")
+    parts = [block.kind, *([band] if block.kind == BlockKind.FLAT else [])]
+    parts += [_camera(frame), _night(frame), f"b{block.id}"]
+    return f"{folder}/{'_'.join(parts)}.fits"
+
+
+def reduced_path(frame: Frame) -> str:
+    """Return where the reduced frame of a raw one lies, relative to the data root.
+
+    A raw frame has one, whatever blocks it is in: its own number makes the name unique.
+    """
+    stem = _plain(frame.file_name.partition(".fit")[0].partition(".FIT")[0])
+    name = f"{stem}_{_camera(frame)}_f{frame.id}_proc.fits"
+    return f"PROCESSED/{_plain(frame.band or _NO_BAND)}/{_night(frame)}/{name}"
+
+
+def _camera(frame: Frame) -> str:
+    return _plain(frame.camera.name if frame.camera else "unidentified")
+
+
+def _night(frame: Frame) -> str:
+    return frame.night.isoformat() if frame.night else _NO_NIGHT
+
+
+def _plain(text: str) -> str:
+    """Return text that is good in a file name: no blanks, slashes or leading dots."""
+    return _UNSAFE.sub("-", text).strip("-.") or "x"
+
+
+def check_room(context: JobContext) -> None:
+    """Refuse to write where the disk is nearly full.
+
+    Raises
+    ------
+    UnavailableError
+        With what is free, what is kept free, and where that is set.
+    """
+    free_mb = shutil.disk_usage(context.paths.data).free // _MEGABYTE
+    reserve_mb = context.settings.integer("disk.reserve_mb")
+    if free_mb < reserve_mb:
+        raise UnavailableError(
+            f"the disk is full: {free_mb} MB are free and {reserve_mb} MB are kept free "
+            "(setting disk.reserve_mb); make room and process again"
+        )
+
+
+def write(
+    context: JobContext, relative: str, image: Image, cards: Sequence[ProductCard]
+) -> Written:
+    """Write a product and its small picture, whole or not at all.
+
+    Raises
+    ------
+    UnavailableError
+        If the disk is full; nothing half-written stays.
+    """
+    check_room(context)
+    path = context.paths.data / relative
+    thumb = f"THUMBS/{relative.removesuffix('.fits')}.png"
+    with _room_needed(context):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fitsio.write_product(path, image, cards)
+        _write_whole(context.paths.data / thumb, preview.thumbnail(image.data, width=THUMB_WIDTH))
+    return Written(
+        path=relative,
+        size=path.stat().st_size,
+        sha256=fitsio.content_sha256(path),
+        header_text=fitsio.read_headers(path).text,
+        thumb=thumb,
+    )
+
+
+@contextmanager
+def _room_needed(context: JobContext) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UnavailableError(
+            f"the disk of {context.paths.data} is full: make room and process again"
+        ) from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def remove_replaced(context: JobContext, before: str | None, now: str) -> None:
+    """Delete the file a product had before under another name, after its row names the new one."""
+    if before is not None and before != now:
+        (context.paths.data / before).unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""The queue, live, and one job with its log."""
+
+from typing import Final
+
+from flask import render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.api.auth import current_user
+from app.models import OPEN_STATES, Job
+from app.pages.base import back, blueprint
+from app.services import jobs, nights, operations
+
+_ENDED_SHOWN: Final = 50
+_LOG_TAIL_BYTES: Final = 256 << 10
+
+
+@blueprint.get("/jobs/")
+def show_jobs() -> ResponseReturnValue:
+    """Show what runs, what waits and what ended last."""
+    user = current_user()
+    shown = {
+        "waiting": operations.queued(user),
+        "ended": operations.ended(user, _ENDED_SHOWN),
+        "doing": operations.running_step(user),
+    }
+    name = "parts/jobs.html" if request.headers.get("HX-Target") == "jobs" else "jobs.html"
+    return render_template(name, **shown)
+
+
+@blueprint.get("/jobs/<int:job_id>/")
+def show_job(job_id: int) -> ResponseReturnValue:
+    """Show one job and the end of its log."""
+    job = nights.job(current_user(), job_id)
+    text, is_cut = _log_of(job)
+    shown = {"job": job, "log": text, "is_cut": is_cut, "is_open": job.state in OPEN_STATES}
+    name = "parts/job.html" if request.headers.get("HX-Target") == "job" else "job.html"
+    return render_template(name, **shown)
+
+
+def _log_of(job: Job) -> tuple[str, bool]:
+    """Return the end of a job's log, and whether its beginning is left out."""
+    try:
+        with jobs.log_path(job.id).open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - _LOG_TAIL_BYTES))
+            return stream.read().decode("utf-8", "replace"), size > _LOG_TAIL_BYTES
+    except FileNotFoundError:
+        return "", False
+
+
+@blueprint.post("/jobs/<int:job_id>/cancel/")
+def cancel_job(job_id: int) -> ResponseReturnValue:
+    """Cancel a job."""
+    job = jobs.cancel(job_id, by=current_user())
+    said = "is being stopped" if job.state in OPEN_STATES else "is cancelled"
+    return back(f"Job {job_id} {said}.", url_for("pages.show_jobs"))

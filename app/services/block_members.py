@@ -1,0 +1,139 @@
+"""The frames of a block: which may enter, which are in, and why one does not count."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TypedDict, Unpack
+
+from sqlalchemy import select
+
+from app.db import db
+from app.errors import ConflictError, InvalidRequestError, NotFoundError
+from app.models import Block, BlockFrame, BlockKind, Camera, Frame, Level
+from app.services import frames, settings
+from app.services.calibration_key import MEMBER_KINDS, Tolerances, differences, group
+
+
+class Chosen(TypedDict, total=False):
+    """Which frames of the nights a block is made of; None or "" is "any"."""
+
+    band: str | None
+    contains: str
+    field: str | None
+    camera: Camera | None
+
+
+def matching(kind: BlockKind, start: date, end: date, **chosen: Unpack[Chosen]) -> Sequence[Frame]:
+    """Return the raw frames a block of these nights could take, good or not, oldest first."""
+    camera = chosen.get("camera")
+    conditions = frames.conditions(
+        start=start,
+        end=end,
+        kinds=MEMBER_KINDS[kind],
+        level=Level.RAW,
+        band=chosen.get("band"),
+        contains=chosen.get("contains", ""),
+        field=chosen.get("field"),
+        camera_id=camera.id if camera else None,
+    )
+    query = select(Frame).where(*conditions).order_by(Frame.start_utc, Frame.id)
+    return db.session.scalars(query).all()
+
+
+def refusal(frame: Frame, kind: BlockKind) -> str:
+    """Return why a frame cannot enter a block of `kind`; empty where it can."""
+    if frame.level != Level.RAW:
+        return "it is not a raw frame"
+    if frame.kind not in MEMBER_KINDS[kind]:
+        return f"its kind is {frame.kind}"
+    return shortcoming(frame)
+
+
+def shortcoming(frame: Frame) -> str:
+    """Return what is wrong with a frame that would otherwise do; empty where nothing is."""
+    if not frame.is_valid:
+        return "it was set invalid"
+    if frame.unusable:
+        return frame.unusable
+    if frame.kind_doubt:
+        return f"its kind is doubtful: {frame.kind_doubt}"
+    if frame.kind in frame.steps_done:
+        return f"its own {frame.kind} was taken out of it before the file was written"
+    return ""
+
+
+def groups(kind: BlockKind, found: Sequence[Frame]) -> list[list[Frame]]:
+    """Sort the good ones of the frames into one group a block, the largest first."""
+    good = [frame for frame in found if not refusal(frame, kind)]
+    return group(good, kind, Tolerances.of(settings.snapshot()))
+
+
+def fill(block: Block, members: Sequence[Frame]) -> Block:
+    """Put frames of one group into a new block, in the open transaction."""
+    block.camera_id = members[0].camera_id
+    block.band = members[0].band if block.kind in {BlockKind.FLAT, BlockKind.SCI} else None
+    block.entries = [BlockFrame(frame_id=frame.id) for frame in members]
+    db.session.add(block)
+    db.session.flush()
+    return block
+
+
+def check_may_join(block: Block, frame: Frame) -> None:
+    """Refuse a frame that would make the block a mixture, saying what differs."""
+    kind = BlockKind(block.kind)
+    if reason := refusal(frame, kind):
+        raise ConflictError(f"{frame.file_name} cannot enter {label(block)}: {reason}")
+    entry = next(iter(block.entries), None)
+    if entry is None:
+        return
+    found = differences(entry.frame, frame, kind, Tolerances.of(settings.snapshot()))
+    if found:
+        raise ConflictError(f"{frame.file_name} cannot enter {label(block)}: {', '.join(found)}")
+
+
+def add_frame(block: Block, frame_id: int) -> None:
+    """Add a raw frame to a block in the open transaction; the block is due again."""
+    frame = db.session.get(Frame, frame_id)
+    if frame is None:
+        raise NotFoundError(f"there is no frame {frame_id}")
+    if any(entry.frame_id == frame_id for entry in block.entries):
+        return
+    check_may_join(block, frame)
+    if not block.entries:
+        block.camera_id = frame.camera_id
+    block.entries.append(BlockFrame(frame_id=frame.id))
+    block.status = 0
+
+
+def remove_frame(block: Block, frame_id: int) -> None:
+    """Take a frame out of a block in the open transaction; the block is due again."""
+    entry = next((e for e in block.entries if e.frame_id == frame_id), None)
+    if entry is None:
+        raise NotFoundError(f"frame {frame_id} is not in {label(block)}")
+    block.entries.remove(entry)
+    block.status = 0
+
+
+def add_child(block: Block, child_id: int) -> None:
+    """Put a block of one band into a block of all bands, in the open transaction."""
+    child = db.session.get(Block, child_id)
+    if child is None:
+        raise NotFoundError(f"there is no block {child_id}")
+    if child.is_group or child.kind != block.kind:
+        raise InvalidRequestError(f"{label(child)} cannot be part of {label(block)}")
+    child.parent_id = block.id
+    block.status = 0
+
+
+def remove_child(block: Block, child_id: int) -> None:
+    """Take a block out of a block of all bands, in the open transaction."""
+    child = db.session.get(Block, child_id)
+    if child is None or child.parent_id != block.id:
+        raise NotFoundError(f"block {child_id} is not in {label(block)}")
+    child.parent_id = None
+
+
+def label(block: Block) -> str:
+    """Return what people call a block: ``flat block 12 (V)``."""
+    what = "all-band " if block.is_group else ""
+    band = f" ({block.band})" if block.band else ""
+    return f"{what}{block.kind} block {block.id}{band}"

@@ -1,0 +1,327 @@
+"""Choosing the masters of a frame: of its camera and setting, near in time, and saying why."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Protocol
+
+from sqlalchemy import ColumnElement, func, select
+
+from app.db import db
+from app.models import Block, BlockKind, Frame, Level
+from app.services.calibration_key import (
+    Tolerances,
+    same_exposure,
+    same_temperature,
+    setup_of,
+    temperature,
+)
+from app.services.settings import Snapshot
+
+_EACH_SIDE: Final = 12  # candidates looked at before and after a night
+_SKY: Final = ("sky", "twilight")
+
+
+@dataclass(frozen=True, slots=True)
+class MasterChoice:
+    """A master for a frame, or none, and why.
+
+    `frame_id` is of one that exists; `block_id` and `plan_key` are of one still to be made.
+    """
+
+    frame_id: int | None
+    age_days: float | None
+    reason: str
+    block_id: int | None = None
+    plan_key: str | None = None
+
+    @property
+    def is_found(self) -> bool:
+        """Whether there is a master, made or planned."""
+        return self.frame_id is not None or self.plan_key is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationChoice:
+    """What a frame is to be calibrated with."""
+
+    bias: MasterChoice
+    dark: MasterChoice
+    flat: MasterChoice
+
+    @property
+    def frame_ids(self) -> dict[str, int]:
+        """The masters that exist, by role."""
+        found = {"bias": self.bias, "dark": self.dark, "flat": self.flat}
+        return {role: c.frame_id for role, c in found.items() if c.frame_id is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A master that could be used: one that exists, or one that the night's plan would make."""
+
+    night: date
+    frame_id: int | None = None
+    block_id: int | None = None
+    plan_key: str | None = None
+    exptime_s: float | None = None
+    scales: bool = False
+    light: str = ""
+    is_thin: bool = False
+
+
+class Planned(Protocol):
+    """Masters still to be made, that would fit a frame."""
+
+    def __call__(self, kind: BlockKind, frame: Frame) -> Iterable[Candidate]:
+        """Return those of `kind` that a frame of this camera and setting could use."""
+
+
+def none_planned(kind: BlockKind, frame: Frame) -> Iterable[Candidate]:  # noqa: ARG001
+    """Return no candidates: only masters that exist count."""
+    return ()
+
+
+def choose(frame: Frame, at: Snapshot, *, planned: Planned = none_planned) -> CalibrationChoice:
+    """Return the masters a frame would be calibrated with now, each with its reason."""
+    bias = choose_bias(frame, at, planned=planned)
+    return CalibrationChoice(
+        bias=bias,
+        dark=choose_dark(frame, at, has_bias=bias.is_found, planned=planned),
+        flat=choose_flat(frame, at, planned=planned),
+    )
+
+
+def choose_bias(frame: Frame, at: Snapshot, *, planned: Planned = none_planned) -> MasterChoice:
+    """Return the nearest bias of a frame's camera and setting."""
+    if refused := _not_wanted(frame, "bias"):
+        return refused
+    found = [*_existing(frame, BlockKind.BIAS), *planned(BlockKind.BIAS, frame)]
+    return _nearest(frame, found, _Wanted("bias", at.integer("calibration.max_age_days_bias")))
+
+
+def choose_dark(
+    frame: Frame, at: Snapshot, *, has_bias: bool, planned: Planned = none_planned
+) -> MasterChoice:
+    """Return the nearest dark of the same exposure, else one that can be scaled to it.
+
+    Only a frame that has a bias can use it, and only a dark of which it is known whether it
+    still holds its bias.
+    """
+    if refused := _not_wanted(frame, "dark"):
+        return refused
+    if frame.exptime_s is None:
+        return MasterChoice(None, None, "no dark: the frame does not say how long it was exposed")
+    near = Tolerances.of(at)
+    wanted = _Wanted("dark", at.integer("calibration.max_age_days_dark"), _of_dark(frame, near))
+    still_to_make = list(planned(BlockKind.DARK, frame))
+    same_long = [c for c in still_to_make if _is_as_long(c, frame, near)]
+    exact = _nearest(frame, [*_darks(frame, near, as_long=True), *same_long], wanted)
+    if exact.is_found or not has_bias:
+        return exact
+    others = [*_darks(frame, near, as_long=False), *still_to_make]
+    scalable = [c for c in others if c.scales and c.exptime_s]
+    scaled = _nearest(frame, scalable, wanted, prefer=lambda c: _scaling_cost(c, frame))
+    return scaled if scaled.is_found else exact
+
+
+def choose_flat(frame: Frame, at: Snapshot, *, planned: Planned = none_planned) -> MasterChoice:
+    """Return the nearest flat of a frame's camera, setting and band; of one night's, the sky's."""
+    if refused := _not_wanted(frame, "flat"):
+        return refused
+    if frame.band is None:
+        return MasterChoice(None, None, "no flat: the frame does not say which filter was used")
+    wanted = _Wanted("flat", at.integer("calibration.max_age_days_flat"), f" in {frame.band}")
+    found = [*_existing(frame, BlockKind.FLAT), *planned(BlockKind.FLAT, frame)]
+    return _nearest(frame, found, wanted, prefer=lambda c: 0.0 if c.light in _SKY else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is looked for, in words, and how old it may be."""
+
+    what: str
+    max_days: int
+    detail: str = ""
+
+
+def _not_wanted(frame: Frame, step: str) -> MasterChoice | None:
+    """Return the refusal where a frame needs no master of a kind, or its age has no meaning."""
+    if frame.level == Level.RAW and step in frame.steps_done:
+        return MasterChoice(None, None, f"no {step} needed: the file had it taken out already")
+    if frame.night is None:
+        return MasterChoice(
+            None, None, f"no {step}: the frame has no date, so none can be called near"
+        )
+    return None
+
+
+def _of_dark(frame: Frame, near: Tolerances) -> str:
+    temp_c = temperature(frame)
+    if temp_c is None:
+        return f" of {frame.exptime_s:g} s"
+    return f" of {frame.exptime_s:g} s at {temp_c:.1f} ± {near.temp_c:g} C"
+
+
+def _is_as_long(candidate: Candidate, frame: Frame, near: Tolerances) -> bool:
+    return same_exposure(candidate.exptime_s, frame.exptime_s, near.exptime)
+
+
+def _scaling_cost(candidate: Candidate, frame: Frame) -> float:
+    """Return what scaling a dark costs: noise grows when a short one is stretched."""
+    ratio = (frame.exptime_s or 0.0) / (candidate.exptime_s or 1.0)
+    return ratio if ratio > 1.0 else 0.0
+
+
+def _nearest(
+    frame: Frame,
+    candidates: Sequence[Candidate],
+    wanted: _Wanted,
+    prefer: Callable[[Candidate], float] = lambda _candidate: 0.0,
+) -> MasterChoice:
+    """Return the candidate that costs least by `prefer` and age, if it is young enough."""
+    if not candidates:
+        return MasterChoice(
+            None, None, f"no {wanted.what}{wanted.detail} of this camera and setting"
+        )
+    young = [c for c in candidates if abs(_days(frame, c)) <= wanted.max_days]
+    if not young:
+        return _too_old(frame, candidates, wanted)
+    best = min(young, key=lambda c: (abs(_days(frame, c)), prefer(c), -(c.frame_id or 0)))
+    return MasterChoice(
+        frame_id=best.frame_id,
+        age_days=float(_days(frame, best)),
+        reason=_described(frame, best, wanted),
+        block_id=best.block_id,
+        plan_key=best.plan_key,
+    )
+
+
+def _too_old(frame: Frame, candidates: Sequence[Candidate], wanted: _Wanted) -> MasterChoice:
+    nearest = min(candidates, key=lambda c: abs(_days(frame, c)))
+    return MasterChoice(
+        frame_id=None,
+        age_days=None,
+        reason=(
+            f"no {wanted.what}{wanted.detail} of this camera and setting within "
+            f"{wanted.max_days} days; the nearest is {_age(_days(frame, nearest))} "
+            f"(night {nearest.night})"
+        ),
+    )
+
+
+def _days(frame: Frame, candidate: Candidate) -> int:
+    """Return how many nights older a candidate is; negative where it is younger."""
+    return 0 if frame.night is None else (frame.night - candidate.night).days
+
+
+def _age(days: int) -> str:
+    if days == 0:
+        return "of the same night"
+    unit = "day" if abs(days) == 1 else "days"
+    return f"{abs(days)} {unit} {'older' if days > 0 else 'younger'}"
+
+
+def _described(frame: Frame, best: Candidate, wanted: _Wanted) -> str:
+    made = "" if best.frame_id is not None else ", still to be made"
+    thin = ", thin" if best.is_thin else ""
+    scaled = ""
+    if wanted.what == "dark" and best.exptime_s and frame.exptime_s != best.exptime_s:
+        scaled = f" of {best.exptime_s:g} s for {frame.exptime_s:g} s"
+    return (
+        f"nearest {wanted.what}{scaled}, {_age(_days(frame, best))} (night {best.night})"
+        f"{thin}{made}"
+    )
+
+
+def _existing(frame: Frame, kind: BlockKind, *conditions: ColumnElement[bool]) -> list[Candidate]:
+    """Return the masters that exist for a frame, nearest nights first on either side."""
+    wanted = [*_usable(kind), *_same_setting(frame, kind), *conditions]
+    found = [row for side in _sides(frame, wanted) for row in side]
+    return [_candidate(row) for row in found if setup_fits(row, frame, kind)]
+
+
+def _darks(frame: Frame, near: Tolerances, *, as_long: bool) -> list[Candidate]:
+    """Return the darks of a frame's temperature, of all exposures or of its own."""
+    conditions = [_near_temperature(frame, near)]
+    if as_long:
+        exptime_s, off = frame.exptime_s or 0.0, near.exptime
+        conditions.append(Frame.exptime_s.between(exptime_s * (1 - off), exptime_s / (1 - off)))
+    found = _existing(frame, BlockKind.DARK, *conditions)
+    return [c for c in found if not as_long or _is_as_long(c, frame, near)]
+
+
+def _sides(frame: Frame, conditions: list[ColumnElement[bool]]) -> list[Sequence[Frame]]:
+    query = select(Frame).where(*conditions)
+    before = query.where(Frame.night <= frame.night).order_by(Frame.night.desc(), Frame.id.desc())
+    after = query.where(Frame.night > frame.night).order_by(Frame.night, Frame.id.desc())
+    return [db.session.scalars(side.limit(_EACH_SIDE)).all() for side in (before, after)]
+
+
+def _usable(kind: BlockKind) -> list[ColumnElement[bool]]:
+    """Return what makes a row a master that may be used; foreign ones are born invalid."""
+    refused = select(Block.master_id).where(Block.is_valid.is_(False), Block.master_id.is_not(None))
+    return [
+        Frame.level == Level.MASTER,
+        Frame.kind == kind,
+        Frame.is_valid.is_(True),
+        Frame.unusable.is_(None),
+        Frame.kind_doubt.is_(None),
+        Frame.night.is_not(None),
+        Frame.id.not_in(refused),
+    ]
+
+
+def _same_setting(frame: Frame, kind: BlockKind) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [
+        Frame.camera_id.is_not_distinct_from(frame.camera_id),
+        Frame.readout_key == frame.readout_key,
+        Frame.binning_x == frame.binning_x,
+        Frame.binning_y == frame.binning_y,
+        Frame.nx == frame.nx,
+        Frame.ny == frame.ny,
+    ]
+    if kind == BlockKind.FLAT:
+        conditions += [Frame.technique == frame.technique, Frame.band == frame.band]
+    return conditions
+
+
+def _near_temperature(frame: Frame, near: Tolerances) -> ColumnElement[bool]:
+    column = func.coalesce(Frame.temp_c, Frame.temp_set_c)
+    temp_c = temperature(frame)
+    if temp_c is None:
+        return column.is_(None)
+    return column.between(temp_c - near.temp_c, temp_c + near.temp_c)
+
+
+def setup_fits(master: Frame, frame: Frame, kind: BlockKind) -> bool:
+    """Tell whether a flat was taken through the spectrograph's set-up of a frame."""
+    return kind != BlockKind.FLAT or setup_of(master) == setup_of(frame)
+
+
+def fits(master: Frame, frame: Frame, kind: BlockKind, near: Tolerances) -> bool:
+    """Tell whether a master made of frames like `master` could calibrate `frame`."""
+    if _setting(master) != _setting(frame):
+        return False
+    if kind == BlockKind.DARK:
+        return same_temperature(temperature(master), temperature(frame), near.temp_c)
+    if kind == BlockKind.FLAT:
+        same_light = master.technique == frame.technique and master.band == frame.band
+        return same_light and setup_fits(master, frame, kind)
+    return True
+
+
+def _setting(frame: Frame) -> tuple[object, ...]:
+    binning, size = (frame.binning_x, frame.binning_y), (frame.nx, frame.ny)
+    return frame.camera_id, frame.readout_key, binning, size
+
+
+def _candidate(row: Frame) -> Candidate:
+    return Candidate(
+        night=row.night,  # type: ignore[arg-type]  # `_usable` asks for one
+        frame_id=row.id,
+        exptime_s=row.exptime_s,
+        scales="bias" in row.steps_done or bool(row.fingerprint),
+        light=row.flat_source or "",
+        is_thin=row.is_thin,
+    )

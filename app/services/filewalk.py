@@ -1,0 +1,197 @@
+"""Walking the RAW tree: which files are there, told by one stat each and never by opening one."""
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_IMAGES: Final = (".fits", ".fit", ".fts")
+_PACKED_WELL: Final = ("", ".gz", ".fz")
+_PACKED_OTHERWISE: Final = {".bz2": "bzip2", ".z": "Unix compress"}
+_TAKEN: Final = (*(image + packed for image in _IMAGES for packed in _PACKED_WELL), ".fz")
+_REFUSED: Final = tuple(image + packed for image in _IMAGES for packed in _PACKED_OTHERWISE)
+_SUFFIXES: Final = _TAKEN + _REFUSED
+# Characters that would break a log line, a CSV or the database: controls, line ends, and the
+# surrogates that stand for bytes which are no UTF-8.
+_UNSAFE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+class Problem(NamedTuple):
+    """Why a file is not opened: a stable short name, and a sentence."""
+
+    code: str
+    reason: str
+
+
+class Seen(NamedTuple):
+    """One image file as the walk saw it; `path` is relative to RAW, with forward slashes."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    problem: Problem | None = None
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk over a part of the RAW tree, and what it passed by.
+
+    `ignored` counts what is no image file by its name, hidden files and folders among it (a
+    network disk's ``.snapshot`` holds every file again); `unread` maps folders that could not
+    be listed to the reason: nothing can be said of the files below them.
+    """
+
+    root: Path
+    folder: str = ""
+    ignored: int = 0
+    unread: dict[str, str] = field(default_factory=dict)
+    _real_root: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._real_root = os.path.realpath(self.root)
+
+    def files(self) -> Iterator[list[Seen]]:
+        """Yield the image files folder by folder, by name; links after the files themselves."""
+        links: list[Seen] = []
+        folders = [self.folder]
+        while folders:
+            here = folders.pop()
+            found: list[Seen] = []
+            for entry in self._listing(here):
+                path = f"{here}/{entry.name}" if here else entry.name
+                if entry.name.startswith("."):
+                    self.ignored += 1
+                elif entry.is_symlink():
+                    links.extend(self._linked(path))
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(path)
+                elif is_image_name(entry.name):
+                    found.extend(self._seen(entry, path))
+                else:
+                    self.ignored += 1
+            yield found
+        yield links
+
+    def says_nothing_of(self, path: str) -> bool:
+        """Tell whether `path`, or a folder above it, could not be looked at."""
+        return any(f"{path}/".startswith(f"{folder}/" if folder else "") for folder in self.unread)
+
+    def look(self, path: str) -> Seen | None:
+        """Return one file as a walk would see it, None where it is no longer to be had."""
+        try:
+            status = (self.root / path).stat()
+        except OSError:
+            return None
+        return _seen(path, status, _problem_of(path, status)) if self._holds(path) else None
+
+    def _listing(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):  # went away since its parent was listed
+            return []
+        except OSError as error:
+            self.unread[folder] = error.strerror or "cannot be read"
+            return []
+
+    def _seen(self, entry: os.DirEntry[str], path: str) -> Iterator[Seen]:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.unread[path] = error.strerror or "cannot be read"
+            return
+        yield _seen(path, status, _problem_of(path, status))
+
+    def _linked(self, path: str) -> Iterator[Seen]:
+        """Yield a link that matters: to an image file, or out of RAW.
+
+        A link to a folder inside RAW is not followed: its files are seen where they lie, and a
+        loop of links ends before it begins.
+        """
+        target = self.root / path
+        is_image = is_image_name(path)
+        try:
+            own = target.lstat()
+            status = target.stat()
+        except FileNotFoundError:
+            status = None
+        except OSError:  # a loop of links, or a target on a disk that does not answer
+            status = None
+        if is_gone(target):
+            return
+        is_folder = status is not None and stat.S_ISDIR(status.st_mode)
+        if (is_image or is_folder) and status is not None and not self._holds(path):
+            yield _seen(path, own, _LEADS_OUT)
+        elif is_image and status is None:
+            yield _seen(path, own, Problem("link", "It is a link that leads nowhere."))
+        elif is_image and status is not None and not is_folder:
+            yield _seen(path, status, _problem_of(path, status))
+        else:
+            self.ignored += 1
+
+    def _holds(self, path: str) -> bool:
+        real = os.path.realpath(self.root / path)
+        return real == self._real_root or real.startswith(self._real_root + os.sep)
+
+
+_LEADS_OUT: Final = Problem(
+    "outside", "It is a link that leads out of the RAW folder: copy the files themselves."
+)
+
+
+def is_image_name(name: str) -> bool:
+    """Tell whether a file's name is that of an image, packed or not; case does not count."""
+    return name.lower().endswith(_SUFFIXES)
+
+
+def is_gone(path: Path) -> bool:
+    """Tell whether nothing lies at `path`; what cannot be looked at is not gone."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def shown(path: str) -> str:
+    """Return a path that can be stored and printed: unsafe characters are escaped."""
+    if path.isprintable():
+        return path
+    return "".join(
+        character.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        if unicodedata.category(character) == "Cs"
+        else character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _UNSAFE
+        else character
+        for character in path
+    )
+
+
+def _seen(path: str, status: os.stat_result, problem: Problem | None) -> Seen:
+    safe = path if path.isprintable() else shown(path)
+    if safe != path:
+        problem = Problem(
+            "name", "Its name or folder holds bytes that are no printable text: rename it."
+        )
+    return Seen(safe, status.st_size, status.st_mtime_ns, status.st_ino, problem)
+
+
+def _problem_of(path: str, status: os.stat_result) -> Problem | None:
+    lower = path.lower()
+    if lower.endswith(_REFUSED):
+        kind = _PACKED_OTHERWISE["." + lower.rpartition(".")[2]]
+        return Problem(
+            "compression",
+            f"{kind} compression not supported: unpack it, or use gzip or fpack.",
+        )
+    if not stat.S_ISREG(status.st_mode):
+        return Problem("not_a_file", "It is not a regular file but a pipe, socket or device.")
+    return None

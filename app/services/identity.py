@@ -1,0 +1,170 @@
+"""Telling files apart: by size and header, and by their content where those are the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Row, func, or_, select
+from sqlalchemy.orm import aliased
+
+from app.db import db
+from app.models import FileState, Frame, ScannedFile
+from app.services.filewalk import is_gone
+from app.services.intake import Outcome
+from reduction import fitsio
+
+MOVED = "moved"
+
+
+class Twin(NamedTuple):
+    """A file whose size and header are those of another: stored, or of this very batch."""
+
+    file_id: int | None
+    path: str
+    mtime_ns: int
+    content_sha256: str
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Finds duplicates, moved files and replaced contents among the files of one batch.
+
+    `hashes` collects the SHA-256 of files that were stored without one, by file id.
+    """
+
+    raw: Path
+    hashes: dict[int, str] = field(default_factory=dict)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Change the outcomes of files that are not new for what they are."""
+        registered = [o for o in outcomes if o.state == FileState.REGISTERED]
+        self._find_replaced(registered)
+        twins = _known_twins(registered)
+        for outcome in registered:
+            key = (outcome.seen.size, outcome.header_digest)
+            alike = twins.setdefault(key, [])
+            self._compare(outcome, alike)
+            if outcome.state == FileState.REGISTERED:
+                seen = outcome.seen
+                alike.append(Twin(None, seen.path, seen.mtime_ns, "", outcome))
+
+    def _compare(self, outcome: Outcome, alike: Sequence[Twin]) -> None:
+        for twin in alike:
+            if twin.path == outcome.seen.path:
+                continue
+            if not is_gone(self.raw / twin.path):
+                if self._is_same(outcome, twin):
+                    reason = f"The same content as {twin.path}."
+                    outcome.become(FileState.DUPLICATE, "duplicate", reason)
+                    outcome.duplicate_of = twin.path
+                    return
+            elif twin.file_id is not None and self._has_come_from(outcome, twin):
+                outcome.moved_from = twin.file_id
+                return
+
+    def _is_same(self, outcome: Outcome, twin: Twin) -> bool:
+        try:
+            theirs = self._hash_of(twin)
+            return self._own_hash(outcome) == theirs
+        except OSError:
+            return False  # what cannot be compared is not called a duplicate
+
+    def _has_come_from(self, outcome: Outcome, twin: Twin) -> bool:
+        """Tell whether a file is one that is gone from its old path.
+
+        Where the old file's content was never read, its time of change decides: moving a file
+        keeps it.
+        """
+        if not twin.content_sha256:
+            return twin.mtime_ns == outcome.seen.mtime_ns
+        try:
+            return self._own_hash(outcome) == twin.content_sha256
+        except OSError:
+            return False
+
+    def _own_hash(self, outcome: Outcome) -> str:
+        if not outcome.content_sha256:
+            outcome.content_sha256 = fitsio.content_sha256(self.raw / outcome.seen.path)
+        return outcome.content_sha256
+
+    def _hash_of(self, twin: Twin) -> str:
+        """Return the twin's hash as it is now: it may have been rewritten since it was stored."""
+        if twin.outcome is not None:
+            return self._own_hash(twin.outcome)
+        path = self.raw / twin.path
+        if twin.content_sha256 and path.stat().st_mtime_ns == twin.mtime_ns:
+            return twin.content_sha256
+        found = fitsio.content_sha256(path)
+        if twin.file_id is not None and path.stat().st_mtime_ns == twin.mtime_ns:
+            self.hashes[twin.file_id] = found
+        return found
+
+    def _find_replaced(self, registered: Sequence[Outcome]) -> None:
+        """Mark files whose frames were made from other pixels; keep the hash of the others."""
+        before = {o.known.file_id: (o, o.known) for o in registered if o.known is not None}
+        for row in _former_contents(list(before)):
+            outcome, known = before[row.id]
+            if row.header_digest != outcome.header_digest or known.size != outcome.seen.size:
+                outcome.is_replaced = True
+            elif row.sha256 and not known.is_as_seen(outcome.seen):
+                try:
+                    outcome.is_replaced = self._own_hash(outcome) != row.sha256
+                except OSError:
+                    outcome.is_replaced = True
+            else:
+                outcome.content_sha256 = row.sha256
+
+
+def _known_twins(registered: Sequence[Outcome]) -> dict[tuple[int, str], list[Twin]]:
+    """Return the stored files of the same size and header, those of this batch left out."""
+    own = {outcome.known.file_id for outcome in registered if outcome.known is not None}
+    query = (
+        select(ScannedFile)
+        .where(
+            ScannedFile.header_digest.in_({o.header_digest for o in registered}),
+            ScannedFile.state.in_((FileState.REGISTERED, FileState.MISSING)),
+            ScannedFile.code != MOVED,
+        )
+        .order_by(ScannedFile.id)
+    )
+    twins: dict[tuple[int, str], list[Twin]] = {}
+    for file in db.session.scalars(query):
+        if file.id not in own:
+            twin = Twin(file.id, file.path, file.mtime_ns, file.content_sha256)
+            twins.setdefault((file.size, file.header_digest), []).append(twin)
+    return twins
+
+
+def _former_contents(file_ids: Sequence[int]) -> Sequence[Row[tuple[int, str, str]]]:
+    """Return id, header digest and content hash of the files that have frames.
+
+    The first job that reads a frame's pixels notes their hash with the frame.
+    """
+    of_frame = select(func.max(Frame.content_sha256)).where(Frame.file_id == ScannedFile.id)
+    hashed = func.coalesce(func.nullif(ScannedFile.content_sha256, ""), of_frame.scalar_subquery())
+    query = (
+        select(ScannedFile.id, ScannedFile.header_digest, hashed.label("sha256"))
+        .where(ScannedFile.id.in_(file_ids))
+        .where(of_frame.exists())
+    )
+    return db.session.execute(query).all()
+
+
+def orphans() -> Sequence[ScannedFile]:
+    """Return the duplicates whose original is gone or has other content by now."""
+    original = aliased(ScannedFile)
+    query = (
+        select(ScannedFile)
+        .join(original, ScannedFile.duplicate_of_id == original.id)
+        .where(ScannedFile.state == FileState.DUPLICATE)
+        .where(
+            or_(
+                original.state.not_in((FileState.REGISTERED, FileState.DUPLICATE)),
+                original.content_sha256 != ScannedFile.content_sha256,
+            )
+        )
+        .order_by(ScannedFile.path)
+    )
+    return db.session.scalars(query).all()

@@ -1,0 +1,112 @@
+"""Which file under the data root somebody may fetch."""
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import ColumnElement, func, or_, select, true
+
+from app import paths
+from app.db import db
+from app.errors import NotAuthenticatedError, NotFoundError
+from app.models import Frame, Job, Level, User
+from app.paths import RAW_PREFIX
+from app.services import access, jobs, queries, settings
+
+_RESULTS: Final = "TMP"
+_LOGS: Final = "LOGS"
+_CONFIG: Final = "CONFIG"
+_MASTERS: Final = "MASTERS"
+
+
+def find(user: User | None, relative: str) -> Path:
+    """Return the file behind a path below the data root, for `user`; None is a stranger.
+
+    A frame's file, and its thumbnail, follow the frame's access rule. Query results are their
+    owner's, job logs go with the job, stored settings are for staff.
+
+    Raises
+    ------
+    NotAuthenticatedError
+        If a stranger asks and the site has not opened its files.
+    NotFoundError
+        If there is no such file, or none they may see.
+    """
+    if user is None and not settings.snapshot().flag("access.media_open"):
+        raise NotAuthenticatedError("Authentication credentials were not provided.")
+    if any(part.startswith(".") for part in relative.split("/") if part):
+        raise NotFoundError("no such file")  # hidden: a product that is still being written
+    path = paths.current().locate(relative)
+    names = {_tidy(relative), _canonical(path)}
+    folders = {name.partition("/")[0] for name in names}
+    if folders & {_RESULTS, _LOGS, _CONFIG}:
+        return _private(user, path, folders)
+    _check_frames(user, names)
+    return path
+
+
+def _private(user: User | None, path: Path, folders: set[str]) -> Path:
+    if user is None:
+        raise NotFoundError("no such file")
+    if _RESULTS in folders:
+        return queries.result_file(user, path.name)
+    is_staff = user.is_staff or user.is_superuser
+    if not is_staff and (_CONFIG in folders or not _is_log_of(user, path)):
+        raise NotFoundError("no such file")
+    return path
+
+
+def _is_log_of(user: User, path: Path) -> bool:
+    digits = path.stem.rpartition("-")[2]
+    if not digits.isdecimal() or jobs.log_path(int(digits)).resolve() != path:
+        return False
+    mine = access.visible_to(user, Job).where(Job.id == int(digits))
+    return db.session.scalar(mine) is not None
+
+
+def _check_frames(user: User | None, names: set[str]) -> None:
+    """Refuse a file that belongs to a frame they may not see, or may well belong to one."""
+    holds = or_(Frame.path.in_(names), Frame.thumb.in_(names))
+    count = select(func.count(Frame.id)).where(holds)
+    n_all = db.session.scalar(count) or 0
+    n_seen = db.session.scalar(count.where(_seen_by(user))) or 0
+    if n_seen < n_all:
+        raise NotFoundError("no such file")
+    if n_all == 0 and not _is_open_without_row(user, names):
+        raise NotFoundError("no such file")
+
+
+def _is_open_without_row(user: User | None, names: set[str]) -> bool:
+    """Tell whether a file without a frame may go out.
+
+    Where frames are shown to members only, such a file may be a copy of one they may not see.
+    """
+    if user is not None and (user.is_staff or user.is_superuser):
+        return True
+    if not _members_only():
+        return True
+    return all(name.startswith(f"{_MASTERS}/") for name in names)
+
+
+def _seen_by(user: User | None) -> ColumnElement[bool]:
+    if user is not None:
+        return access.may_see(user, Frame)
+    if _members_only():
+        return or_(Frame.level == Level.MASTER, Frame.proposal_id.is_(None))
+    return true()
+
+
+def _members_only() -> bool:
+    return settings.snapshot().text("access.visibility") == "members"
+
+
+def _tidy(relative: str) -> str:
+    return "/".join(part for part in relative.split("/") if part not in {"", "."})
+
+
+def _canonical(path: Path) -> str:
+    """Return the path below the data root after every link, as frames are stored."""
+    here = paths.current()
+    for root, prefix in ((here.raw.resolve(), f"{RAW_PREFIX}/"), (here.data.resolve(), "")):
+        if path.is_relative_to(root):
+            return f"{prefix}{path.relative_to(root)}"
+    return str(path)

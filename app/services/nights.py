@@ -1,0 +1,390 @@
+"""What the pages show of nights, frames, blocks and files: questions only, nothing is changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import joinedload
+
+from app.db import db
+from app.errors import NotFoundError
+from app.models import Block, BlockFrame, FileState, Frame, FrameParent, Job, Level, ScannedFile
+from app.models import User as Person
+from app.services import access, frames
+from app.services.frames import FrameFilters
+
+PAGE: Final = 200  # frames shown at once; a long night has a few hundred
+TROUBLED: Final = (
+    FileState.QUARANTINED,
+    FileState.WAITING,
+    FileState.DUPLICATE,
+    FileState.MISSING,
+)
+_KIND_ORDER: Final = ("science", "standard", "flat", "dark", "bias", "arc")
+
+
+@dataclass(slots=True)
+class NightSummary:
+    """How many frames a night has, raw ones by kind, and how many have something wrong."""
+
+    night: date
+    kinds: dict[str, int] = field(default_factory=dict)
+    masters: int = 0
+    reduced: int = 0
+    problems: int = 0
+
+    @property
+    def raw(self) -> int:
+        """All raw frames."""
+        return sum(self.kinds.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month that has frames."""
+
+    first: date
+    frames: int
+    nights: int
+
+
+@dataclass(slots=True)
+class NightRow:
+    """A frame of a night with where it is used and what was made of it."""
+
+    frame: Frame
+    blocks: list[Block] = field(default_factory=list)
+    product: Frame | None = None
+
+    @property
+    def problems(self) -> list[str]:
+        """What an observer must know of the frame and of what was made of it."""
+        found = problems_of(self.frame)
+        if self.product is not None:
+            found += [f"reduced: {text}" for text in problems_of(self.product)]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class NightPage:
+    """Some frames of a night, in order of time; `next_id` continues."""
+
+    rows: Sequence[NightRow]
+    total: int
+    next_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """A block with the number of its frames, of those left out, and its newest job."""
+
+    block: Block
+    frames: int
+    products: int
+    job: Job | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """A frame that another came from, or that came from it, and in which role."""
+
+    frame: Frame
+    role: str
+
+
+def problems_of(frame: Frame) -> list[str]:
+    """Return what keeps a frame from being used, or from being fully reduced."""
+    found = [text for text in (frame.unusable, frame.kind_doubt, frame.outdated) if text]
+    return found + list(frame.missing)
+
+
+def _has_problem() -> ColumnElement[bool]:
+    return or_(
+        Frame.unusable.is_not(None),
+        Frame.kind_doubt.is_not(None),
+        Frame.outdated.is_not(None),
+        func.json_array_length(Frame.missing) > 0,
+    )
+
+
+def months(user: Person) -> Sequence[Month]:
+    """Return the months that have frames, newest first."""
+    query = (
+        select(Frame.night, func.count())
+        .where(access.may_see(user, Frame), Frame.night.is_not(None), Frame.level == Level.RAW)
+        .group_by(Frame.night)
+    )
+    counts: dict[date, list[int]] = {}
+    for night, count in db.session.execute(query):
+        if night is not None:
+            counts.setdefault(night.replace(day=1), []).append(count)
+    return [Month(first, sum(c), len(c)) for first, c in sorted(counts.items(), reverse=True)]
+
+
+def calendar(user: Person, first: date, end: date) -> Mapping[date, NightSummary]:
+    """Return what each night from `first` on, before `end`, has."""
+    problem = _has_problem()
+    query = (
+        select(Frame.night, Frame.kind, Frame.level, problem, func.count())
+        .where(access.may_see(user, Frame), Frame.night >= first, Frame.night < end)
+        .group_by(Frame.night, Frame.kind, Frame.level, problem)
+    )
+    found: dict[date, NightSummary] = {}
+    for night, kind, level, has_problem, count in db.session.execute(query):
+        if night is None:
+            continue
+        summary = found.setdefault(night, NightSummary(night))
+        summary.problems += count if has_problem else 0
+        if level == Level.RAW:
+            summary.kinds[kind] = summary.kinds.get(kind, 0) + count
+        elif level == Level.MASTER:
+            summary.masters += count
+        else:
+            summary.reduced += count
+    for summary in found.values():
+        summary.kinds = dict(sorted(summary.kinds.items(), key=lambda item: _order(item[0])))
+    return found
+
+
+def _order(kind: str) -> tuple[int, str]:
+    return _KIND_ORDER.index(kind) if kind in _KIND_ORDER else len(_KIND_ORDER), kind
+
+
+def neighbours(user: Person, night: date) -> tuple[date | None, date | None]:
+    """Return the nights with frames before and after one."""
+    mine = access.may_see(user, Frame)
+    before = select(func.max(Frame.night)).where(mine, Frame.night < night)
+    after = select(func.min(Frame.night)).where(mine, Frame.night > night)
+    return db.session.scalar(before), db.session.scalar(after)
+
+
+def newest_night(user: Person) -> date | None:
+    """Return the last night that has frames."""
+    return db.session.scalar(select(func.max(Frame.night)).where(access.may_see(user, Frame)))
+
+
+def count_undated(user: Person) -> int:
+    """Return how many frames tell no time, and so belong to no night."""
+    query = select(func.count(Frame.id)).where(access.may_see(user, Frame), Frame.night.is_(None))
+    return db.session.scalar(query) or 0
+
+
+def page_of(
+    user: Person,
+    night: date | None,
+    filters: FrameFilters,
+    *,
+    problems_only: bool = False,
+    after_id: int | None = None,
+) -> NightPage:
+    """Return frames of a night (None: those of no night) in order of time."""
+    where = [*frames.conditions(**filters)]
+    where.append(Frame.night == night if night is not None else Frame.night.is_(None))
+    if problems_only:
+        where.append(_has_problem())
+    total = db.session.scalar(
+        select(func.count(Frame.id)).where(access.may_see(user, Frame), *where)
+    )
+    query = access.visible_to(user, Frame).where(*where, *_after(after_id))
+    query = query.order_by(Frame.start_utc.is_(None), Frame.start_utc, Frame.id)
+    found = db.session.scalars(query.options(joinedload(Frame.camera)).limit(PAGE + 1)).all()
+    shown = found[:PAGE]
+    return NightPage(
+        _with_context(user, shown),
+        total or 0,
+        shown[-1].id if len(found) > PAGE else None,
+    )
+
+
+def _after(frame_id: int | None) -> list[ColumnElement[bool]]:
+    """Return the condition for what stands behind a frame in order of time."""
+    last = db.session.get(Frame, frame_id) if frame_id is not None else None
+    if last is None:
+        return []
+    if last.start_utc is None:
+        return [and_(Frame.start_utc.is_(None), Frame.id > last.id)]
+    return [
+        or_(
+            Frame.start_utc > last.start_utc,
+            and_(Frame.start_utc == last.start_utc, Frame.id > last.id),
+            Frame.start_utc.is_(None),
+        )
+    ]
+
+
+def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
+    rows = {frame.id: NightRow(frame) for frame in shown}
+    entries = db.session.execute(
+        select(BlockFrame.frame_id, BlockFrame.product_id, Block)
+        .join(Block, Block.id == BlockFrame.block_id)
+        .where(BlockFrame.frame_id.in_(rows), access.may_see(user, Block))
+        .order_by(Block.id)
+    ).all()
+    made = select(Frame).where(Frame.id.in_([e.product_id for e in entries if e.product_id]))
+    products = {frame.id: frame for frame in db.session.scalars(made)}
+    for frame_id, product_id, block in entries:
+        rows[frame_id].blocks.append(block)
+        if product_id in products:
+            rows[frame_id].product = products[product_id]
+    return list(rows.values())
+
+
+def facets(user: Person, night: date | None) -> Mapping[str, Mapping[str, int]]:
+    """Return how many frames of a night are of each level and raw kind, for the filter box."""
+    is_night = Frame.night == night if night is not None else Frame.night.is_(None)
+    query = (
+        select(Frame.level, Frame.kind, func.count())
+        .where(access.may_see(user, Frame), is_night)
+        .group_by(Frame.level, Frame.kind)
+    )
+    levels: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    for level, kind, count in db.session.execute(query):
+        levels[str(level)] = levels.get(str(level), 0) + count
+        kinds[kind] = kinds.get(kind, 0) + count
+    return {"levels": levels, "kinds": dict(sorted(kinds.items(), key=lambda k: _order(k[0])))}
+
+
+# One frame
+
+
+def parents_of(user: Person, frame: Frame) -> Sequence[Kin]:
+    """Return what a frame was made from, as far as this user may see it."""
+    return _kin(user, FrameParent.parent_id, FrameParent.child_id == frame.id)
+
+
+def children_of(user: Person, frame: Frame, limit: int = 200) -> Sequence[Kin]:
+    """Return what was made from a frame, newest first, as far as this user may see it."""
+    return _kin(user, FrameParent.child_id, FrameParent.parent_id == frame.id)[:limit]
+
+
+def _kin(user: Person, other: Any, condition: ColumnElement[bool]) -> Sequence[Kin]:  # noqa: ANN401
+    query = (
+        select(Frame, FrameParent.role)
+        .join(FrameParent, other == Frame.id)
+        .where(condition, access.may_see(user, Frame))
+        .order_by(FrameParent.role, Frame.id.desc())
+    )
+    return [Kin(frame, role) for frame, role in db.session.execute(query)]
+
+
+def blocks_of(user: Person, frame: Frame) -> Sequence[Block]:
+    """Return the blocks a frame is in, or was made by."""
+    inside = select(BlockFrame.block_id).where(
+        or_(BlockFrame.frame_id == frame.id, BlockFrame.product_id == frame.id)
+    )
+    query = access.visible_to(user, Block).where(
+        or_(Block.id.in_(inside), Block.master_id == frame.id)
+    )
+    return db.session.scalars(query.order_by(Block.id)).all()
+
+
+# Blocks
+
+
+def block(user: Person, block_id: int) -> Block:
+    """Return a block of any kind."""
+    query = access.visible_to(user, Block).where(Block.id == block_id)
+    found: Block | None = db.session.scalar(query)
+    if found is None:
+        raise NotFoundError(f"There is no block {block_id}.")
+    return found
+
+
+def block_rows(
+    user: Person,
+    *,
+    kind: str | None = None,
+    night: date | None = None,
+    before_id: int | None = None,
+    limit: int = 100,
+) -> Sequence[BlockRow]:
+    """Return blocks, newest first, with their counts and jobs; children stand in their group."""
+    query: Select[Any] = access.visible_to(user, Block).where(Block.parent_id.is_(None))
+    if kind:
+        query = query.where(Block.kind == kind)
+    if night is not None:
+        query = query.where(Block.start_night <= night, Block.end_night >= night)
+    if before_id is not None:
+        query = query.where(Block.id < before_id)
+    query = query.options(joinedload(Block.camera), joinedload(Block.master))
+    found = db.session.scalars(query.order_by(Block.id.desc()).limit(limit)).unique().all()
+    return counted(user, found)
+
+
+def counted(user: Person, blocks: Sequence[Block]) -> Sequence[BlockRow]:
+    """Return blocks with the number of their frames and their newest jobs."""
+    ids = [one.id for one in blocks]
+    parts = {child.id: one.id for one in blocks if one.is_group for child in one.children}
+    counts = db.session.execute(
+        select(BlockFrame.block_id, func.count(), func.count(BlockFrame.product_id))
+        .where(BlockFrame.block_id.in_([*ids, *parts]))
+        .group_by(BlockFrame.block_id)
+    )
+    totals = dict.fromkeys(ids, (0, 0))
+    for block_id, n_frames, n_products in counts:
+        home = parts.get(block_id, block_id)
+        if home in totals:
+            totals[home] = totals[home][0] + n_frames, totals[home][1] + n_products
+    newest = jobs_of_blocks(user, ids)
+    return [BlockRow(one, *totals[one.id], newest.get(one.id)) for one in blocks]
+
+
+def jobs_of_blocks(user: Person, block_ids: Sequence[int]) -> Mapping[int, Job]:
+    """Return the newest job of each block that this user may see."""
+    about = Job.arguments["block_id"].as_integer()
+    query = (
+        access.visible_to(user, Job)
+        .where(Job.function.startswith("blocks."), about.in_(block_ids))
+        .order_by(Job.id)
+    )
+    return {int(job.arguments["block_id"]): job for job in db.session.scalars(query)}
+
+
+def job(user: Person, job_id: int) -> Job:
+    """Return a job this user may see."""
+    found: Job | None = db.session.scalar(access.visible_to(user, Job).where(Job.id == job_id))
+    if found is None:
+        raise NotFoundError(f"There is no job {job_id}, or it is another observer's.")
+    return found
+
+
+# Files
+
+
+def file_counts() -> Mapping[str, int]:
+    """Return how many files of RAW are in each state."""
+    query = select(ScannedFile.state, func.count()).group_by(ScannedFile.state)
+    counts = {str(state): count for state, count in db.session.execute(query)}
+    return {state.value: counts.get(state.value, 0) for state in FileState}
+
+
+def files(
+    user: Person, *, state: str | None = None, contains: str = "", before_id: int | None = None
+) -> Sequence[ScannedFile]:
+    """Return files of RAW, newest first: those in trouble, or those whose path holds a text."""
+    # A registered file is as private as the frames in it.
+    seen = select(Frame.file_id).where(access.may_see(user, Frame))
+    query: Select[Any] = access.visible_to(user, ScannedFile).where(
+        or_(ScannedFile.state != FileState.REGISTERED, ScannedFile.id.in_(seen))
+    )
+    if state is not None:
+        query = query.where(ScannedFile.state == state)
+    elif not contains:
+        query = query.where(ScannedFile.state.in_(TROUBLED))
+    if contains:
+        query = query.where(ScannedFile.path.icontains(contains, autoescape=True))
+    if before_id is not None:
+        query = query.where(ScannedFile.id < before_id)
+    return db.session.scalars(query.order_by(ScannedFile.id.desc()).limit(PAGE)).all()
+
+
+def frames_of_files(user: Person, listed: Sequence[ScannedFile]) -> Mapping[int, Sequence[Frame]]:
+    """Return the frames of files, as far as this user may see them, by file id."""
+    query = access.visible_to(user, Frame).where(Frame.file_id.in_([one.id for one in listed]))
+    found: dict[int, list[Frame]] = {}
+    for frame in db.session.scalars(query.order_by(Frame.id)):
+        found.setdefault(int(frame.file_id or 0), []).append(frame)
+    return found

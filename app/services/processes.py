@@ -1,0 +1,62 @@
+"""What a process of the program asks of the system for itself: limits, and not to outlive."""
+
+import ctypes
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+# One computing thread a process: there are as many worker processes as the site wants.
+_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def environment(cache: Path) -> dict[str, str]:
+    """Return the variables that must be set before numpy and numba are imported."""
+    return dict.fromkeys(_ONE_THREAD, "1") | {"NUMBA_CACHE_DIR": str(cache / "numba")}
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, however that ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def leave_orphanage(parent: int) -> None:
+    """Die with `parent`, also where it was quicker and is gone already."""
+    die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let this process have so much address space and no more."""
+    size = megabytes << 20
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        size = min(size, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (size, hard))
+
+
+def stop_on_signals() -> Callable[[], bool]:
+    """Return a question whether SIGTERM or SIGINT has arrived since."""
+    arrived: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        arrived.append(number)
+
+    signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGINT, note)
+    return lambda: bool(arrived)
+
+
+def sleep(seconds: float, must_stop: Callable[[], bool]) -> None:
+    """Sleep, but not much longer than until told to stop."""
+    end = time.monotonic() + seconds
+    while not must_stop() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.25))

@@ -1,0 +1,132 @@
+"""Putting blocks to work: which steps a code names, and the order in which blocks must run."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import or_, select
+
+from app.db import db, transaction
+from app.errors import ConflictError, InvalidRequestError
+from app.models import OPEN_STATES, Block, BlockFrame, BlockKind, Job, JobState, User
+from app.services import events, jobs
+from app.services.block_members import label
+
+PROCESS_BLOCK: Final = "blocks.process_block"
+FINISH_GROUP: Final = "blocks.finish_group"
+
+# The letters of MAR's execution codes, in the order in which the steps run.
+STEPS: Final = {
+    "ov": "overscan, trim, bias, dark and flat",
+    "sf": "super-flat",
+    "mc": "masks",
+    "am": "astrometry and co-add",
+    "co": "co-add",
+}
+EXISTING: Final = ("ov", "mc")
+_SEPARATORS: Final = re.compile(r"[\s,;+]+")
+_ORDER: Final = (BlockKind.BIAS, BlockKind.DARK, BlockKind.FLAT, BlockKind.FRINGE, BlockKind.SCI)
+
+
+def steps_of(code: str) -> tuple[str, ...]:
+    """Return the steps an execution code asks for; an empty one means all there are.
+
+    Raises
+    ------
+    InvalidRequestError
+        If it names a step that is unknown, or one that does not exist yet.
+    """
+    squeezed = _SEPARATORS.sub("", code.lower())
+    if not squeezed:
+        return EXISTING
+    named = [squeezed[i : i + 2] for i in range(0, len(squeezed), 2)]
+    for letters in named:
+        if letters not in STEPS:
+            known = ", ".join(STEPS)
+            raise InvalidRequestError(f"there is no step {letters!r}; the steps are {known}")
+        if letters not in EXISTING:
+            raise InvalidRequestError(
+                f"the step {letters!r} ({STEPS[letters]}) does not exist yet; "
+                f"the steps that do are {' and '.join(EXISTING)}"
+            )
+    return tuple(step for step in EXISTING if step in named or step == "ov")
+
+
+def process(block: Block, *, owner: User | None, code: str = "") -> Job:
+    """Queue a block's work, a block of all bands with everything in it; return its job.
+
+    It waits for whatever of its camera is being made and would calibrate it.
+    """
+    steps = steps_of(code)
+    with transaction():
+        if not block.is_group:
+            return _queue(block, owner, steps)
+        if not block.children:
+            raise ConflictError(f"{label(block)} has no blocks in it")
+        parts = [_queue(child, owner, steps) for child in block.children]
+        return jobs.enqueue(
+            FINISH_GROUP,
+            {"block_id": block.id},
+            label=label(block),
+            owner=owner,
+            needs=parts,
+            dedupe_key=f"group-{block.id}",
+        )
+
+
+def in_order(blocks: Iterable[Block]) -> list[Block]:
+    """Return blocks in the order in which they depend on each other."""
+    return sorted(blocks, key=lambda block: (_ORDER.index(BlockKind(block.kind)), block.id))
+
+
+def _queue(block: Block, owner: User | None, steps: Sequence[str]) -> Job:
+    if not block.entries:
+        raise ConflictError(
+            f"{label(block)} holds a master made elsewhere: there is nothing to combine"
+            if block.master_id
+            else f"{label(block)} has no frames"
+        )
+    job = jobs.enqueue(
+        PROCESS_BLOCK,
+        {"block_id": block.id, "code": "".join(steps), "frames": len(block.entries)},
+        label=label(block),
+        owner=owner,
+        needs=_under_way_before(block),
+        dedupe_key=dedupe_key(block),
+    )
+    events.publish("block", block=block.id)
+    return job
+
+
+def dedupe_key(block: Block) -> str:
+    """Return the key under which a block has one open job."""
+    return f"block-{block.id}"
+
+
+def has_failed(block: Block) -> bool:
+    """Tell whether the last run of a block failed and it has got no frames since."""
+    query = select(Job).where(Job.dedupe_key == dedupe_key(block)).order_by(Job.id.desc())
+    last = db.session.scalar(query.limit(1))
+    return (
+        last is not None
+        and last.state == JobState.FAILED
+        and last.arguments.get("frames") == len(block.entries)
+    )
+
+
+def _under_way_before(block: Block) -> list[Job]:
+    """Return the open jobs whose results this block may need, or whose files it would write."""
+    query = select(Job).where(Job.function == PROCESS_BLOCK, Job.state.in_(OPEN_STATES))
+    by_block = {int(job.arguments["block_id"]): job for job in db.session.scalars(query)}
+    by_block.pop(block.id, None)
+    if not by_block:
+        return []
+    earlier = _ORDER[: _ORDER.index(BlockKind(block.kind))]
+    shared = select(BlockFrame.block_id).where(
+        BlockFrame.frame_id.in_([entry.frame_id for entry in block.entries])
+    )
+    calibrates = Block.camera_id.is_not_distinct_from(block.camera_id) & Block.kind.in_(earlier)
+    waited_for = select(Block.id).where(
+        Block.id.in_(by_block), or_(calibrates, Block.id.in_(shared))
+    )
+    return [by_block[block_id] for block_id in db.session.scalars(waited_for)]

@@ -1,0 +1,310 @@
+"""One scan of RAW from the first look to the last row: what is new is read, what is gone noted."""
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError, StatementError
+
+from app.db import db, transaction
+from app.errors import UnavailableError
+from app.models import FileState, ScannedFile
+from app.paths import RAW_PREFIX
+from app.services import events, identity, scanned_files
+from app.services.cameras import CameraBook
+from app.services.filewalk import Seen, Walk, is_gone
+from app.services.intake import Intake, Known, Outcome, is_settled
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[float, str], object]
+Check = Callable[[], object]
+Todo = list[tuple[Seen, Known | None]]
+
+MISSING: Final = str(FileState.MISSING)
+BATCH: Final = 256  # files a transaction
+_BATCH_S: Final = 2.0  # and no longer than this between two, so that pages see files arrive
+_PULSE_S: Final = 0.5  # between two calls of `check`
+
+
+class Change(NamedTuple):
+    """A file whose state is not what it was before the scan."""
+
+    path: str
+    state: str
+    reason: str
+
+
+@dataclass(slots=True)
+class ScanReport:
+    """What a scan found.
+
+    `counts` has every file of the scanned folder by its state now; `changes` those that are new
+    or changed; `ignored` counts what is no image by its name; `troubles` are sentences about
+    folders that could not be read.
+    """
+
+    folder: str
+    counts: Counter[str] = field(default_factory=Counter)
+    changes: list[Change] = field(default_factory=list)
+    ignored: int = 0
+    troubles: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def quarantined(self) -> list[Change]:
+        """The files this scan put in quarantine."""
+        return [change for change in self.changes if change.state == FileState.QUARANTINED]
+
+    @property
+    def message(self) -> str:
+        """The scan in a sentence or two."""
+        states = ", ".join(f"{self.counts[s]} {s}" for s in FileState if self.counts[s])
+        where = f"{RAW_PREFIX}/{self.folder}".rstrip("/")
+        text = f"{where}: {states or 'no image files'}; {len(self.changes)} new or changed"
+        if self.ignored:
+            text += f", {self.ignored} other files ignored"
+        return ". ".join([f"{text} ({self.seconds:.1f} s)", *self.troubles]) + "."
+
+    def as_result(self) -> dict[str, Any]:
+        """Return the numbers a job keeps."""
+        return {
+            "message": self.message,
+            "counts": dict(self.counts),
+            "changed": len(self.changes),
+            "ignored": self.ignored,
+            "troubles": self.troubles,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(slots=True)
+class Scan:
+    """One scan of a folder of RAW, `folder` "" for all of it.
+
+    With `again` files are taken up that have not changed: after a camera profile was written,
+    say. `contains` limits the scan to file names that hold one of these texts.
+    """
+
+    root: Path
+    folder: str
+    intake: Intake
+    contains: Sequence[str] = ()
+    again: bool = False
+    progress: Progress = lambda _fraction, _step: None
+    check: Check = lambda: None
+    report: ScanReport = field(init=False)
+    _walk: Walk = field(init=False)
+    _known: dict[str, Known] = field(init=False)
+    _book: CameraBook = field(init=False, default_factory=CameraBook)
+    _pulse_at: float = field(init=False, default=0.0)
+
+    def run(self) -> ScanReport:
+        """Do it."""
+        started = time.monotonic()
+        self.report = ScanReport(self.folder)
+        self._walk = Walk(self.root, self.folder)
+        mounted = _mounted(self.root)
+        with transaction():
+            """End a reading transaction that would not see what the scan before stored."""
+        self._known = _known_files(self.folder, self._is_wanted)
+        todo = self._look()
+        _require_same(self.root, mounted)
+        self._take(todo)
+        _require_same(self.root, mounted)
+        self._note_missing(mounted)
+        self._adopt_orphans()
+        self.report.ignored = self._walk.ignored
+        self.report.troubles += [
+            f"{RAW_PREFIX}/{folder} could not be read: {why}"
+            for folder, why in self._walk.unread.items()
+        ]
+        self.report.seconds = time.monotonic() - started
+        if self.report.changes:
+            with transaction():
+                events.publish("scan", folder=self.folder, changed=len(self.report.changes))
+        return self.report
+
+    def _is_wanted(self, path: str) -> bool:
+        name = path.rpartition("/")[2]
+        return not self.contains or any(text in name for text in self.contains)
+
+    def _look(self) -> Todo:
+        """Walk the folder; return what has to be read, and leave in `_known` what was not seen."""
+        self.progress(0.0, "looking")
+        todo: Todo = []
+        counts, known = self.report.counts, self._known
+        for files in self._walk.files():
+            self._pulse()
+            for seen in files:
+                if self.contains and not self._is_wanted(seen.path):
+                    continue
+                before = known.pop(seen.path, None)
+                if before is None or self.again or not is_settled(seen, before):
+                    todo.append((seen, before))
+                else:
+                    counts[before.state] += 1
+        return todo
+
+    def _pulse(self) -> None:
+        now = time.monotonic()
+        if now - self._pulse_at >= _PULSE_S:
+            self._pulse_at = now
+            self.check()
+
+    def _take(self, todo: Todo) -> None:
+        """Read files and store how they end, a batch at a time."""
+        batch: list[Outcome] = []
+        stored_at = time.monotonic()
+        for number, (seen, known) in enumerate(todo, start=1):
+            self._pulse()
+            outcome = self.intake.judge(seen, known)
+            if outcome is not None:
+                batch.append(outcome)
+            elif known is not None:
+                self._known[known.path] = known  # went away since the walk
+            is_due = time.monotonic() - stored_at > _BATCH_S
+            if len(batch) >= BATCH or is_due or number == len(todo):
+                self._store(batch)
+                self.progress(number / len(todo), f"{number} of {len(todo)} files")
+                batch, stored_at = [], time.monotonic()
+
+    def _store(self, batch: Sequence[Outcome]) -> None:
+        comparison = identity.Comparison(self.root)
+        comparison.settle(batch)
+        news = [outcome for outcome in batch if outcome.is_news]
+        try:
+            scanned_files.record(news, self._book, comparison.hashes)
+        except OperationalError:  # the database is locked or its disk full: no file's fault
+            raise
+        except (StatementError, OverflowError, UnicodeError):
+            log.exception("a batch of %d files was refused; trying them one by one", len(news))
+            for outcome in news:
+                self._store_alone(outcome)
+        self.report.counts.update(str(outcome.state) for outcome in batch)
+        self.report.changes += [Change(o.seen.path, str(o.state), o.reason) for o in news]
+
+    def _store_alone(self, outcome: Outcome) -> None:
+        """Store one file; one the database will not have is quarantined."""
+        try:
+            scanned_files.record([outcome], self._book, {})
+        except OperationalError:
+            raise
+        except (StatementError, OverflowError, UnicodeError) as error:
+            log.warning("%s: %s", outcome.seen.path, error)
+            outcome.become(FileState.QUARANTINED, "not_stored", _NOT_STORED)
+            scanned_files.record([outcome], self._book, {})
+
+    def _note_missing(self, mounted: "Mounted") -> None:
+        """Note which known files were not seen, unless they could not have been."""
+        gone = []
+        for path, known in self._known.items():
+            is_told = known.state != MISSING and not self._walk.says_nothing_of(path)
+            if is_told and is_gone(self.root / path):
+                gone.append(known)
+            else:
+                self.report.counts[known.state] += 1
+        _require_same(self.root, mounted)
+        reasons = scanned_files.mark_missing([known.file_id for known in gone])
+        for known in gone:
+            self.report.counts[MISSING] += 1
+            self.report.changes.append(Change(known.path, MISSING, reasons[known.file_id]))
+
+    def _adopt_orphans(self) -> None:
+        """Take duplicates up again whose original is gone or has become another file."""
+        todo: Todo = []
+        for file in identity.orphans():
+            if (seen := self._walk.look(file.path)) is not None:
+                todo.append((seen, _known(file)))
+        if todo:
+            inside = [known for _, known in todo if known and self._holds(known.path)]
+            self.report.counts.subtract({str(FileState.DUPLICATE): len(inside)})
+            self._take(todo)
+
+    def _holds(self, path: str) -> bool:
+        return not self.folder or path.startswith(self.folder + "/")
+
+
+_NOT_STORED: Final = "The database refused the values of its header: the log says which."
+
+
+class Mounted(NamedTuple):
+    """What RAW is, as long as nobody unmounts it."""
+
+    device: int
+    inode: int
+
+
+def _mounted(root: Path) -> Mounted:
+    """Return what RAW is; refuse one that looks like an empty mount point.
+
+    Raises
+    ------
+    UnavailableError
+        If RAW is not there, or is empty though files of it are known.
+    """
+    try:
+        status = root.stat()
+        with os.scandir(root) as entries:
+            is_empty = all(entry.name.startswith(".") for entry in entries)
+    except OSError as error:
+        why = error.strerror or error
+        raise UnavailableError(
+            f"The RAW folder {root} cannot be read ({why}). Is its disk mounted? "
+            "Nothing was marked missing."
+        ) from error
+    if is_empty and (n_known := _count_known()):
+        raise UnavailableError(
+            f"The RAW folder {root} is empty, but {n_known} of its files are known. "
+            "Is its disk mounted? Nothing was marked missing."
+        )
+    return Mounted(status.st_dev, status.st_ino)
+
+
+def _require_same(root: Path, mounted: Mounted) -> None:
+    if _mounted(root) != mounted:
+        raise UnavailableError(
+            f"The RAW folder {root} was replaced by another during the scan. "
+            "Nothing was marked missing; scan again."
+        )
+
+
+def _count_known() -> int:
+    query = select(func.count()).where(ScannedFile.state != FileState.MISSING)
+    return db.session.scalar(query) or 0
+
+
+def _known_files(folder: str, is_wanted: Callable[[str], bool]) -> dict[str, Known]:
+    """Return what is known of the files below a folder, by path, in one query."""
+    columns = (
+        ScannedFile.id,
+        ScannedFile.path,
+        ScannedFile.size,
+        ScannedFile.mtime_ns,
+        ScannedFile.state,
+        ScannedFile.code,
+    )
+    query = select(*columns)
+    below = f"{folder}/" if folder else ""
+    if folder:
+        query = query.where(ScannedFile.path.startswith(below, autoescape=True))
+    with db.engine.connect() as connection:  # no snapshot is held while files are read
+        known = {row[1]: Known(*row) for row in connection.execute(query)}
+        waiting = select(ScannedFile.path, ScannedFile.changed_at).where(
+            ScannedFile.state == FileState.WAITING
+        )
+        for path, changed_at in connection.execute(waiting):
+            if path in known:
+                known[path] = known[path]._replace(changed_at=changed_at)
+    # LIKE takes no notice of case on SQLite.
+    return {p: k for p, k in known.items() if p.startswith(below) and is_wanted(p)}
+
+
+def _known(file: ScannedFile) -> Known:
+    return Known(file.id, file.path, file.size, file.mtime_ns, file.state, file.code)

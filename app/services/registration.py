@@ -1,0 +1,149 @@
+"""What a translated header becomes: the columns of a Frame row, safe for any database."""
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from enum import Enum
+from typing import Any, Final
+
+from app.models import Level
+from app.paths import RAW_PREFIX
+from reduction.frameinfo import FrameInfo, Origin
+
+FOREIGN_MASTER: Final = (
+    "A master made by another program: it is used only once somebody validates it."
+)
+_FLOATS: Final = (
+    "exptime_s",
+    "ra_deg",
+    "dec_deg",
+    "airmass",
+    "gain_e_per_adu",
+    "read_noise_e",
+    "saturation_adu",
+    "temp_c",
+    "temp_set_c",
+)
+_TEXTS: Final = (
+    "kind_doubt",
+    "technique",
+    "flat_source",
+    "writer",
+    "band",
+    "band_raw",
+    "object_name",
+    "position_role",
+    "proposal_code",
+    "observer",
+    "unusable",
+)
+_COUNTS: Final = ("binning_x", "binning_y", "ncombine")
+_LARGEST_COUNT: Final = 2**31 - 1  # of an integer column
+_EIGHT_BITS: Final = 8
+
+
+def header_columns(info: FrameInfo) -> dict[str, Any]:
+    """Return the columns that follow from the header; the same again whenever it is read."""
+    doubts: dict[str, Any] = {name: clean(why) for name, why in info.doubts.items()}
+    values: dict[str, Any] = {name: _text(getattr(info, name)) for name in _TEXTS}
+    for name in _FLOATS:
+        values[name] = _finite(name, getattr(info, name), doubts)
+    for name in _COUNTS:
+        values[name] = _count(name, getattr(info, name), doubts)
+    return values | {
+        "level": info.level,
+        "kind": str(info.kind),
+        "start_utc": info.start_utc,
+        "mid_utc": info.mid_utc,
+        "night": info.night,
+        "nx": info.nx,
+        "ny": info.ny,
+        "readout_key": readout_key(info),
+        "steps_done": sorted(info.done),
+        "extras": plain(info.extras),
+        "doubts": doubts,
+        "origins": {name: _origin(origin) for name, origin in info.origins.items()},
+    }
+
+
+def first_columns(info: FrameInfo) -> dict[str, Any]:
+    """Return the columns that are ours to decide when a frame is first met, and people's after."""
+    is_master = info.level == Level.MASTER
+    return {"is_valid": not is_master, "notes": [FOREIGN_MASTER] if is_master else []}
+
+
+def file_columns(path: str, part: int, size: int, sha256: str) -> dict[str, Any]:
+    """Return the columns that say where a frame lies; `path` is relative to RAW."""
+    return {
+        "path": f"{RAW_PREFIX}/{path}",
+        "part": part,
+        "file_name": path.rpartition("/")[2],
+        "size": size,
+        "content_sha256": sha256,
+    }
+
+
+def readout_key(info: FrameInfo) -> str:
+    """Return what must agree, besides camera and geometry, for one frame to calibrate another.
+
+    The stored number of bits counts only where it is eight, as in a camera's preview mode:
+    programs write the same 16 bits of a detector as integers and as floats.
+    """
+    parts = [clean(info.readout_mode)] if info.readout_mode else []
+    if info.gain_setting is not None:
+        parts.append(f"gain {info.gain_setting:g}")
+    if info.offset_setting is not None:
+        parts.append(f"offset {info.offset_setting:g}")
+    if info.bits == _EIGHT_BITS and info.level == Level.RAW:
+        parts.append("8 bit")
+    return ", ".join(parts)
+
+
+def clean(text: str) -> str:
+    """Return a text every database stores: no NUL, no half of a surrogate pair."""
+    if text.isprintable() and text.isascii():
+        return text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - JSON
+    """Return a value JSON can hold; a number that is not finite becomes None."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {clean(str(name)): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return clean(str(value))
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else clean(value)
+
+
+def _finite(name: str, value: float | None, doubts: dict[str, Any]) -> float | None:
+    if value is None or math.isfinite(value):
+        return value
+    doubts[name] = f"the header gives {value}, which is no number"
+    return None
+
+
+def _count(name: str, value: int, doubts: dict[str, Any]) -> int:
+    if 0 < value <= _LARGEST_COUNT:
+        return value
+    doubts[name] = f"the header gives {value}, which cannot be; 1 is assumed"
+    return 1
+
+
+def _origin(origin: Origin) -> dict[str, str | None]:
+    return {
+        "card": clean(origin.card),
+        "rule": origin.rule,
+        "doubt": None if origin.doubt is None else clean(origin.doubt),
+    }

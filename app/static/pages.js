@@ -1,0 +1,51 @@
+"use strict";
+// Small things every page may use.
+
+function say(text, isProblem) {
+  const line = document.createElement("p");
+  line.className = isProblem ? "problem" : "message";
+  line.textContent = text;
+  document.getElementById("messages").replaceChildren(line);
+}
+
+function tick() {
+  const now = new Date().toISOString().slice(11, 19);
+  for (const clock of document.querySelectorAll("[data-clock]")) clock.textContent = now;
+}
+tick();
+setInterval(tick, 1000);
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-back]")) {
+    event.preventDefault();
+    history.back();
+  }
+});
+
+// A double click must not queue the work twice.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  setTimeout(() => {
+    for (const button of event.target.querySelectorAll("button")) button.disabled = true;
+  });
+});
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form[method=post] button")) button.disabled = false;
+});
+
+// Rows of a table that hold the text of a search box.
+document.addEventListener("input", (event) => {
+  const table = document.querySelector(event.target.dataset?.filterRows || null);
+  if (!table) return;
+  const wanted = event.target.value.toLowerCase();
+  for (const row of table.tBodies[0].rows) {
+    row.hidden = !row.textContent.toLowerCase().includes(wanted);
+  }
+});
+
+document.addEventListener("htmx:responseError", (event) => {
+  say(event.detail.xhr.responseText || "The server refused this.", true);
+});
+document.addEventListener("htmx:sendError", () => {
+  say("The server cannot be reached. It is tried again with the next change.", true);
+});

@@ -1,0 +1,30 @@
+"""The web server's settings, as gunicorn reads them: one process with many threads.
+
+Gunicorn takes every name here that is one of its settings, so none is imported that could be
+mistaken for one. The application is made in gunicorn's worker, so that no database connection is ever forked.
+"""
+
+from typing import Any, Final
+
+from app.config import load
+from app.logs import set_up
+from app.paths import Paths
+from app.services.processes import leave_orphanage
+
+_settings: Final = load()
+
+bind = _settings.bind
+workers = 1
+worker_class = "gthread"
+threads = _settings.web_threads  # an open live page holds one
+timeout = 60
+graceful_timeout = 5  # open live pages do not end by themselves
+keepalive = 5
+control_socket_disable = True
+loglevel = "warning"
+
+
+def post_fork(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn ships no types
+    """Tie the process that serves to gunicorn's own, and send its records to the main log."""
+    leave_orphanage(worker.ppid)
+    set_up(Paths.of(_settings).main_log)

@@ -1,0 +1,96 @@
+"""Pixels not to be trusted: hot ones in a bias or dark, dead and odd ones in a flat."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from reduction.flags import PixelFlag
+from reduction.image import Image, MaskPlane
+from reduction.stats import robust_sigma, sampled_rows
+
+BAD = np.uint16(PixelFlag.BAD)
+SMOOTHING_PIX = 25  # side of the box a flat is compared with: wider than a defect, narrower than
+# the shadow of a mote of dust
+
+
+def hot_pixels(image: Image, *, noise: float, sigma: float) -> MaskPlane:
+    """Return an image's mask with ``BAD`` on pixels far from all the others.
+
+    Far from the plane's median by `sigma` times the noise of a single frame and by as many times
+    the scatter of the plane itself: what a subtraction leaves of such a pixel is noisier than its
+    neighbours.
+
+    Parameters
+    ----------
+    image : Image
+        Master bias or dark, ``(ny, nx)``.
+    noise : float
+        Of one pixel in one frame, in the image's unit.
+    sigma : float
+        Threshold.
+
+    Returns
+    -------
+    uint16 array, ``(ny, nx)``
+        The image's flags and ``BAD``.
+    """
+    mask = image.mask.copy()
+    good = image.mask == 0
+    rows = sampled_rows(*image.shape)
+    values = image.data[rows][good[rows]]
+    if values.size == 0:
+        return mask
+    limit = sigma * max(noise, robust_sigma(values))
+    mask[good & (np.abs(image.data - np.float32(np.median(values))) > limit)] |= BAD
+    return mask
+
+
+def cold_pixels(
+    flat: Image, *, low: float, high: float, dead: float, sigma: float = 5.0
+) -> MaskPlane:
+    """Return a flat's mask with ``BAD`` on pixels that answer unlike those around them.
+
+    The flat over a smooth version of itself must lie between `low` and `high`, or within `sigma`
+    times the flat's own noise where that is more; and the flat itself above `dead`.
+
+    Parameters
+    ----------
+    flat : Image
+        Normalised, ``(ny, nx)``.
+    low, high : float
+        Fractions of the smoothed flat.
+    dead : float
+        Fraction of the whole flat's level.
+    sigma : float
+        Least significance of a deviation.
+
+    Returns
+    -------
+    uint16 array, ``(ny, nx)``
+        The flat's flags and ``BAD``.
+    """
+    lit = (flat.mask == 0) & (flat.data > dead)
+    ratio = np.ones_like(flat.data)
+    odd = np.zeros(flat.shape, dtype=bool)
+    noise = np.float32(sigma) * np.sqrt(flat.variance)
+    # A bad column pulls the smooth version with it: look again without what was found.
+    for _ in range(2):
+        level = _smooth(flat.data, lit & ~odd)
+        np.divide(flat.data, level, out=ratio, where=level > 0)
+        margin = noise / np.maximum(level, np.float32(dead))
+        odd = (ratio < np.minimum(low, 1 - margin)) | (ratio > np.maximum(high, 1 + margin))
+    mask = flat.mask.copy()
+    mask[(odd & lit) | ((flat.mask == 0) & ~lit)] |= BAD
+    return mask
+
+
+def _smooth(plane: npt.NDArray[np.float32], good: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Return the mean of the good pixels in a box around every pixel; 0 where there is none."""
+    weight = ndimage.uniform_filter(good.astype(np.float32), SMOOTHING_PIX, mode="constant")
+    total = ndimage.uniform_filter(
+        np.where(good, plane, np.float32(0)), SMOOTHING_PIX, mode="constant"
+    )
+    enough = weight > 1e-3
+    out = np.zeros_like(plane)
+    np.divide(total, weight, out=out, where=enough)
+    return out

@@ -1,0 +1,284 @@
+"""What a raw frame needs and what there is for it: the plan by which it is calibrated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reduction.camera import Amplifier
+from reduction.combine import CorrectedRows
+from reduction.detrend import AmplifierPlan, NoiseModel, Steps
+from reduction.exposure import Exposure
+from reduction.frameinfo import FrameInfo
+from reduction.image import Image
+from reduction.masters import check_master
+from reduction.overscan import Overscan, OverscanParams, fit_overscan
+from reduction.pedestal import Calibrations, Subtraction, cut, plan_subtraction, planes_of
+from reduction.readout import amplifiers, data_rows, gains_known, sample
+from reduction.saturation import SaturationParams, saturation_level
+from reduction.stats import difference_noise
+
+NOISE_SAMPLE = 200_000  # pixels of an amplifier from which its level and noise are measured
+
+
+@dataclass(frozen=True, slots=True)
+class PlanParams:
+    """What decides on a frame's plan.
+
+    Attributes
+    ----------
+    overscan : OverscanParams
+        The fit of the zero level.
+    saturation : SaturationParams
+        What counts as saturated.
+    exptime_tolerance : float
+        Exposures this close, as a fraction, are the same for a dark that cannot be scaled.
+    max_temp_difference_c : float
+        A dark from a detector this much warmer or colder is applied, and said to be.
+    dark_free_below_c : float
+        A detector colder than this needs no dark.
+    read_noise_doubt : float
+        A measured read noise this many times the stated one, or less than its inverse, is noted.
+    """
+
+    overscan: OverscanParams = OverscanParams()
+    saturation: SaturationParams = SaturationParams()
+    exptime_tolerance: float = 0.02
+    max_temp_difference_c: float = 1.0
+    dark_free_below_c: float = -70.0
+    read_noise_doubt: float = 1.3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a frame is calibrated.
+
+    Attributes
+    ----------
+    steps : Steps
+        For `detrend`.
+    done, missing, notes : sequence of str
+        As of `Calibrated`.
+    """
+
+    steps: Steps
+    done: Sequence[str]
+    missing: Sequence[str]
+    notes: Sequence[str]
+
+
+def plan_calibration(
+    exposure: Exposure, calibrations: Calibrations, *, params: PlanParams = PlanParams()
+) -> Plan:
+    """Decide what is done to a raw frame and say what is missing.
+
+    A step the frame's header says was done already is not done again.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Raw frame.
+    calibrations : Calibrations
+        Masters at hand.
+    params : PlanParams
+        Thresholds.
+
+    Returns
+    -------
+    Plan
+        Steps, and what to say of them.
+
+    Raises
+    ------
+    ShapeMismatchError
+        If a master has another shape than the frame.
+    BadFrameError
+        If the frame's planes do not hold its sections.
+    """
+    info = exposure.info
+    masters, notes = _not_done_yet(info, calibrations)
+    dark = masters.dark.image if masters.dark is not None else None
+    for master in (masters.bias, dark, masters.flat):
+        check_master(master, exposure)
+    how, why_not = plan_subtraction(
+        masters.dark, masters.bias, info.exptime_s, tolerance=params.exptime_tolerance
+    )
+    missing = _missing(info, masters, why_not, params)
+    notes += _dark_notes(info, masters, how, params)
+    plans, said = _amplifier_plans(exposure, masters, how, params)
+    done = _step_names(info, masters, how, plans)
+    return Plan(Steps(plans, how, masters), done, missing, [*notes, *said])
+
+
+def _not_done_yet(info: FrameInfo, given: Calibrations) -> tuple[Calibrations, list[str]]:
+    """Return the masters whose step the frame has not had, and a note for each other."""
+    notes = [f"{step} was applied before the file was written" for step in sorted(info.done)]
+    masters = Calibrations(
+        bias=None if "bias" in info.done else given.bias,
+        dark=None if "dark" in info.done else given.dark,
+        flat=None if "flat" in info.done else given.flat,
+        bias_frames=given.bias_frames,
+    )
+    return masters, notes
+
+
+def _missing(
+    info: FrameInfo, masters: Calibrations, why_not: str | None, params: PlanParams
+) -> list[str]:
+    """Return a sentence for each calibration the frame should have had."""
+    missing = []
+    dark_holds_bias = masters.dark is not None and not masters.dark.bias_removed and not why_not
+    if masters.bias is None and "bias" not in info.done and not dark_holds_bias:
+        missing.append("no bias: the read-out's pattern is still in the pixels")
+    warm = info.temp_c is None or info.temp_c > params.dark_free_below_c
+    if why_not:
+        missing.append(why_not)
+    elif masters.dark is None and "dark" not in info.done and warm:
+        missing.append("no dark: the dark current and its hot pixels are still in the pixels")
+    if masters.flat is None and "flat" not in info.done:
+        missing.append(f"no flat in band {info.band or 'unknown'}: the pixels' responses differ")
+    return missing
+
+
+def _dark_notes(
+    info: FrameInfo, masters: Calibrations, how: Subtraction, params: PlanParams
+) -> list[str]:
+    """Return what an observer should know about the dark that is applied."""
+    dark = masters.dark
+    if dark is None or not how.dark:
+        return []
+    notes = []
+    if not dark.bias_removed and masters.bias is None:
+        notes.append("the dark holds the bias: one subtraction takes both off")
+    if info.exptime_s is not None and abs(how.dark - 1) > params.exptime_tolerance:
+        notes.append(f"dark scaled from {dark.exptime_s:g} s to {info.exptime_s:g} s")
+    if dark.temp_c is None or info.temp_c is None:
+        return notes
+    if abs(dark.temp_c - info.temp_c) > params.max_temp_difference_c:
+        notes.append(f"the dark was taken at {dark.temp_c:g} C, the frame at {info.temp_c:g} C")
+    return notes
+
+
+def _step_names(
+    info: FrameInfo, masters: Calibrations, how: Subtraction, plans: Sequence[AmplifierPlan]
+) -> list[str]:
+    """Return the names of the steps that are applied, in order."""
+    amps = [plan.amp for plan in plans]
+    trimmed = any(amp.overscan is not None or amp.data.shape != (info.ny, info.nx) for amp in amps)
+    steps = {
+        "overscan": any(plan.overscan.noise_adu is not None for plan in plans),
+        "trim": trimmed and bool(info.amplifiers),
+        "bias": masters.bias is not None
+        or (how.dark > 0 and masters.bias is None and _holds(masters)),
+        "dark": how.dark > 0,
+        "flat": masters.flat is not None,
+        "gain": all(plan.in_electrons for plan in plans),
+    }
+    return [name for name, is_applied in steps.items() if is_applied]
+
+
+def _holds(masters: Calibrations) -> bool:
+    """Tell whether the dark still holds the bias."""
+    return masters.dark is not None and not masters.dark.bias_removed
+
+
+def _amplifier_plans(
+    exposure: Exposure, masters: Calibrations, how: Subtraction, params: PlanParams
+) -> tuple[list[AmplifierPlan], list[str]]:
+    """Return each amplifier's plan, and what was said on the way, once each."""
+    info, amps = exposure.info, amplifiers(exposure.info)
+    in_electrons = gains_known(amps)
+    said: list[str] = []
+    if not in_electrons:
+        said.append(
+            "gain unknown: values are in ADU, their variance without the sources' photon noise"
+        )
+    plans = []
+    for amp in amps:
+        overscan = _overscan(exposure, amp, params)
+        rows = data_rows(exposure, amp)
+        stated, guess = saturation_level(info, amp.saturation_adu, rows)
+        above = CorrectedRows(
+            rows, overscan.levels, planes=planes_of(how, masters.bias, masters.dark, amp.target)
+        )
+        noise, doubt = _noise_model(above, amp, overscan, masters, params)
+        said += [sentence for sentence in (guess, *doubt) if sentence]
+        plans.append(
+            AmplifierPlan(
+                amp=amp,
+                overscan=overscan,
+                saturation_adu=params.saturation.fraction * stated,
+                noise=noise,
+                gain=(amp.gain_e_per_adu or 1.0) if in_electrons else 1.0,
+                in_electrons=in_electrons,
+            )
+        )
+    return plans, list(dict.fromkeys(said))
+
+
+def _overscan(exposure: Exposure, amp: Amplifier, params: PlanParams) -> Overscan:
+    """Return an amplifier's zero level: what the writer subtracted already stays subtracted."""
+    if exposure.info.done & {"bias", "overscan"}:
+        return Overscan(np.zeros(amp.data.shape[0], np.float32), None, 0.0)
+    return fit_overscan(exposure, amp, params=params.overscan)
+
+
+def _noise_model(
+    rows: CorrectedRows,
+    amp: Amplifier,
+    overscan: Overscan,
+    masters: Calibrations,
+    params: PlanParams,
+) -> tuple[NoiseModel, list[str]]:
+    """Return an amplifier's noise above its zero level, and what is doubtful about it.
+
+    With a known zero level: read noise, and photon noise of what is above it. Where nothing tells
+    the zero level, or the gain, the noise of the frame's sky is measured instead, and photon
+    noise counts only above the sky.
+    """
+    gain = amp.gain_e_per_adu
+    read, doubt = _read_noise(amp, overscan, masters, params)
+    zero_known = bool(rows.planes) or overscan.noise_adu is not None
+    if gain is not None and read is not None and zero_known:
+        return NoiseModel(floor=read**2, per_adu=1.0 / gain), doubt
+    values = sample(rows, NOISE_SAMPLE)
+    known = values[np.isfinite(values)]
+    if known.size == 0:
+        return NoiseModel(floor=0.0), doubt
+    sky, noise = float(np.median(known)), difference_noise(values)
+    floor = (noise if np.isfinite(noise) else 0.0) ** 2
+    if gain is None:
+        return NoiseModel(floor=floor, zero=sky), doubt
+    why = "read noise" if zero_known else "zero level"
+    note = f"{why} unknown: the variance of the sky is measured from its scatter"
+    return NoiseModel(floor=floor, zero=sky, per_adu=1.0 / gain), [*doubt, note]
+
+
+def _read_noise(
+    amp: Amplifier, overscan: Overscan, masters: Calibrations, params: PlanParams
+) -> tuple[float | None, list[str]]:
+    """Return the read noise in ADU: measured in the overscan, else stated, else of the bias."""
+    stated = None
+    if amp.read_noise_e is not None and amp.gain_e_per_adu is not None:
+        stated = amp.read_noise_e / amp.gain_e_per_adu
+    measured = overscan.noise_adu
+    if measured is not None:
+        doubt = []
+        if (
+            stated is not None
+            and not 1 / params.read_noise_doubt < measured / stated < params.read_noise_doubt
+        ):
+            doubt = [f"read noise is stated as {stated:.2f} ADU and measured as {measured:.2f} ADU"]
+        return measured, doubt
+    if stated is not None:
+        return stated, []
+    if masters.bias is not None and masters.bias_frames:
+        return _bias_noise(masters.bias, masters.bias_frames, amp), [
+            "read noise not stated: taken from the master bias"
+        ]
+    return None, []
+
+
+def _bias_noise(bias: Image, frames: int, amp: Amplifier) -> float:
+    """Return the read noise of one frame from the variance of a mean of several."""
+    return float(np.sqrt(np.median(cut(bias.variance, amp.target)[::8, ::8]) * frames))

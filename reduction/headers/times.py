@@ -1,0 +1,247 @@
+"""When an exposure began, was half over, and which night that was."""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
+
+from reduction.headers.draft import Draft
+from reduction.headers.values import first_number, number_of, sexagesimal
+
+_DATE_KEYWORDS = ("DATE-BEG", "DATE-OBS", "TDATEOBS")
+_TIME_KEYWORDS = (
+    "TIME-OBS", "UTSTART", "UT-START", "UT_TIME", "UTC-OBS", "TTIMEOBS", "UT", "UTC", "UT_START",
+    "TM-START", "TIME",
+)  # fmt: skip
+_MJD_KEYWORDS = ("MJD-BEG", "MJD-OBS", "MJD", "MJDSTART", "TEXPSTRT")
+_JD_KEYWORDS = ("JD-OBS", "JD", "JULIAN", "JD_START")
+_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
+_MJD_1970 = 40587
+_MJD_2200 = 124593
+_JD_MINUS_MJD = 2400000.5
+_CONFLICT_S = 2.0  # MJD-OBS and DATE-OBS further apart than this disagree
+_TT_MINUS_TAI_S = 32.184
+# TAI - UTC from these days on; observatories rarely write TAI, and none before CCDs.
+_LEAP_SECONDS = (
+    (date(2017, 1, 1), 37),
+    (date(2015, 7, 1), 36),
+    (date(2012, 7, 1), 35),
+    (date(2009, 1, 1), 34),
+    (date(2006, 1, 1), 33),
+    (date(1999, 1, 1), 32),
+)
+_ISO = re.compile(
+    r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})"
+    r"(?:[T ]+(\d{1,2})[:h](\d{1,2})(?:[:m](\d{1,2}(?:\.\d*)?))?s?)?"
+    r"\s*(Z|UTC?|[+-]\d{2}:?\d{2})?"
+)
+_OLD_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2})")
+_CLOCK = re.compile(r"\d{1,2}[: ]\d{1,2}([: ]\d{1,2}(\.\d*)?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A parsed date: at midnight where it held no time; `local` where it named another zone."""
+
+    when: datetime
+    has_time: bool
+    local: bool = False
+
+
+def _zone(text: str | None) -> timezone:
+    if not text or text[0] not in "+-":
+        return UTC
+    minutes = int(text[1:3]) * 60 + int(text[-2:])
+    return timezone(timedelta(minutes=minutes if text[0] == "+" else -minutes))
+
+
+@lru_cache(maxsize=8192)
+def parse_moment(text: str) -> Moment | None:
+    """Parse a date, with or without time, in any form real headers hold.
+
+    Parameters
+    ----------
+    text : str
+        ISO 8601 with up to seven decimals, ``Z`` or an offset, seconds up to 60; ``dd/mm/yy`` is
+        of the twentieth century.
+
+    Returns
+    -------
+    Moment or None
+        None where the text is no date.
+    """
+    found = _ISO.match(text.strip())
+    try:
+        if found:
+            year, month, day, hour, minute, second, zone = found.groups()
+            start = datetime(int(year), int(month), int(day), tzinfo=_zone(zone))
+            offset = _clock_seconds(hour, minute, second)
+            when = (start + timedelta(seconds=offset)).astimezone(UTC)
+            local = start.utcoffset() != timedelta(0)
+            return None if math.isnan(offset) else Moment(when, hour is not None, local)
+        old = _OLD_DATE.match(text.strip())
+        if old:
+            day, month, year = (int(part) for part in old.groups())
+            return Moment(datetime(1900 + year, month, day, tzinfo=UTC), has_time=False)
+    except (ValueError, OverflowError):
+        return None
+    return None
+
+
+def _clock_seconds(hour: str | None, minute: str | None, second: str | None) -> float:
+    """Return seconds since midnight; a second of 60 is carried. Raises ValueError beyond."""
+    h, m, s = int(hour or 0), int(minute or 0), float(second or 0)
+    if h > 24 or m > 59 or s > 60.999:
+        raise ValueError
+    # whole microseconds: a float of seconds since midnight is exact to them
+    return round(h * 3600 + m * 60 + s, 6)
+
+
+def _time_of_day(draft: Draft) -> tuple[str, float] | None:
+    """Return the keyword that holds the time of day beside a bare date, and seconds."""
+    for keyword in draft.cards.present(_TIME_KEYWORDS):
+        value = draft.cards.get(keyword)
+        if isinstance(value, str):
+            moment = parse_moment(value)
+            if moment and moment.has_time:
+                midnight = moment.when.replace(hour=0, minute=0, second=0, microsecond=0)
+                return keyword, (moment.when - midnight).total_seconds()
+            clock = _CLOCK.match(value.strip())
+            hours = sexagesimal(clock[0]) if clock else None
+            if hours is not None and hours <= 24:
+                return keyword, round(hours * 3600, 6)
+        elif type(value) is float and 0 <= value < 86400 and keyword in ("TM-START", "UT_START"):
+            return keyword, value
+    return None
+
+
+def _date_start(draft: Draft) -> bool:
+    """Set the start from a date keyword, with the time of day beside it where it has none."""
+    for keyword in draft.cards.present(_DATE_KEYWORDS):
+        moment = parse_moment(draft.cards.text(keyword))
+        if moment is None:
+            continue
+        if moment.has_time:
+            rule = "the zone it names, brought to UTC" if moment.local else "UTC"
+            draft.put("start_utc", moment.when, keyword, rule)
+            return True
+        clock = _time_of_day(draft)
+        if clock:
+            when = moment.when + timedelta(seconds=clock[1])
+            draft.put("start_utc", when, keyword, f"its date with the time of {clock[0]}")
+            return True
+        if not _mjd_start(draft):
+            doubt = "a date without a time of day"
+            draft.put("start_utc", moment.when, keyword, "midnight UTC", doubt)
+        return True
+    return False
+
+
+def _mjd_of(draft: Draft) -> tuple[str, float, float] | None:
+    """Return the keyword of a Julian date, its MJD, and half a step of its last digit in s."""
+    found = first_number(draft.cards, _MJD_KEYWORDS)
+    offset = 0.0
+    if found is None:
+        found = first_number(draft.cards, _JD_KEYWORDS)
+        offset = _JD_MINUS_MJD
+    if found is None:
+        return None
+    keyword, value = found
+    if offset == 0.0 and value > _JD_MINUS_MJD:
+        offset = _JD_MINUS_MJD  # a JD under the name of an MJD
+    decimals = len(draft.cards.text(keyword).partition(".")[2].rstrip())
+    return keyword, value - offset, 0.5 * 86400 / 10 ** min(decimals, 12)
+
+
+def _mjd_start(draft: Draft) -> bool:
+    found = _mjd_of(draft)
+    if found is None or not _MJD_1970 <= found[1] <= _MJD_2200:
+        return False
+    keyword, mjd, rounding_s = found
+    doubt = "too few digits for a time" if rounding_s > _CONFLICT_S else None
+    when = _MJD_EPOCH + timedelta(days=mjd)
+    draft.put("start_utc", when, keyword, "Julian date, UTC", doubt)
+    return True
+
+
+def _off_utc_s(draft: Draft) -> float:
+    """Return what TIMESYS says must be taken off to reach UTC, in seconds."""
+    system = draft.cards.text("TIMESYS").strip().upper()
+    if system not in ("TAI", "TT", "TDT", "TDB"):
+        return 0.0
+    day = draft.get("start_utc").date()
+    leap = next((leap for since, leap in _LEAP_SECONDS if day >= since), 32)
+    return leap + (0.0 if system == "TAI" else _TT_MINUS_TAI_S)
+
+
+def _doubt_conflict(draft: Draft) -> None:
+    """Doubt the start where a Julian date in the same header disagrees with it."""
+    found = _mjd_of(draft)
+    origin = draft.origins["start_utc"]
+    if found is None or origin.card.startswith(found[0]):
+        return
+    start = (draft.get("start_utc") - _MJD_EPOCH).total_seconds() / 86400
+    apart_s = abs(start - found[1]) * 86400
+    half_s = 0.5 * (draft.get("exptime_s") or 0.0)
+    if apart_s > _CONFLICT_S + 2 * found[2] and abs(apart_s - half_s) > _CONFLICT_S:
+        draft.doubt("start_utc", f"{found[0]} says {apart_s:.0f} s otherwise")
+
+
+def read_times(draft: Draft, now: datetime) -> None:
+    """Set `start_utc` and `mid_utc`; the exposure must have been read.
+
+    Parameters
+    ----------
+    draft : Draft
+        Gets both, or neither where the header holds no time.
+    now : datetime
+        Aware; a frame from the future is doubted.
+    """
+    if not _date_start(draft) and not _mjd_start(draft):
+        return
+    exptime_s = draft.get("exptime_s") or 0.0
+    off_s = _off_utc_s(draft)
+    if "FRAME RECEIVED" in draft.cards.comment("DATE-OBS").upper():
+        off_s += exptime_s
+        draft.doubt("start_utc", "stamped when the frame was received: the exposure is taken off")
+    if off_s:
+        draft.values["start_utc"] -= timedelta(seconds=off_s)
+    start: datetime = draft.values["start_utc"]
+    _doubt_conflict(draft)
+    if start > now + timedelta(days=1):
+        draft.doubt("start_utc", "in the future")
+    if start.year < 1970:
+        draft.doubt("start_utc", "before 1970")
+    _read_middle(draft, start, exptime_s)
+
+
+def _read_middle(draft: Draft, start: datetime, exptime_s: float) -> None:
+    moment = parse_moment(draft.cards.text("DATE-AVG"))
+    if moment and moment.has_time and start <= moment.when <= start + timedelta(days=1):
+        draft.put("mid_utc", moment.when, "DATE-AVG", "the middle the header states")
+        return
+    middle = number_of(draft.cards, "MJD-AVG")
+    if middle is not None and _MJD_1970 <= middle <= _MJD_2200:
+        draft.put("mid_utc", _MJD_EPOCH + timedelta(days=middle), "MJD-AVG", "as stated")
+        return
+    try:
+        draft.put("mid_utc", start + timedelta(seconds=exptime_s / 2), "", "start + exposure / 2")
+    except OverflowError:
+        draft.doubt("start_utc", "the exposure is too long for a date")
+
+
+def read_night(draft: Draft) -> None:
+    """Set the night: the date of the evening, local mean noon to noon; site and start come first.
+
+    Without a site Greenwich's day is used, with a doubt.
+    """
+    start: datetime | None = draft.get("start_utc")
+    if start is None:
+        return
+    longitude = draft.get("longitude_deg")
+    shift = timedelta(hours=12) - timedelta(hours=(longitude or 0.0) / 15)
+    doubt = "no longitude is known: Greenwich's noon" if longitude is None else None
+    if start - datetime.min.replace(tzinfo=UTC) <= timedelta(days=2):
+        return
+    draft.put("night", (start - shift).date(), "", "local mean noon to noon", doubt)

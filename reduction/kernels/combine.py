@@ -1,0 +1,346 @@
+"""Inner loops of combining frames: sorting, clipping and averaging a pixel's values."""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Floats = npt.NDArray[np.float32]
+Counts = npt.NDArray[np.uint16]
+Pairs = npt.NDArray[np.int64]
+
+MEAN = 0  # average of every value
+MEDIAN = 1
+SAMPLE = 2  # average of what lies within the scatter of the values themselves, to convergence
+PREDICTED = 3  # average of what lies within the noise expected of one value
+
+# The values a lane of pixels holds must stay in the first cache of a core while they are sorted.
+LANE_BYTES = 26 * 1024
+CACHE_LINE = 64  # bytes, and the width of the widest vector
+# A pixel this close to its limit is decided in double precision.
+NEARLY = np.float32(0.9999)
+
+
+def sorting_network(n: int) -> Pairs:
+    """Return Batcher's odd-even merge sort of `n` values as pairs to compare and exchange.
+
+    A fixed list of exchanges sorts a whole lane of pixels at once without a branch, which is what
+    vector units are made for.
+
+    References
+    ----------
+    Batcher K. E., 1968, AFIPS Spring Joint Computer Conference 32, 307.
+    """
+    pairs = [
+        (low, low + k)
+        for p in _powers(n)
+        for k in (p >> s for s in range(p.bit_length()))
+        for j in range(k % p, n - k, 2 * k)
+        for low in range(j, j + min(k, n - j - k))
+        if low // (2 * p) == (low + k) // (2 * p)
+    ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def aligned(*shape: int) -> Floats:
+    """Return an uninitialised array that begins on a cache line.
+
+    Sorting in one that does not takes half as long again: every vector straddles two lines.
+    """
+    size = int(np.prod(shape))
+    store = np.empty(size + CACHE_LINE // 4, np.float32)
+    skip = -store.ctypes.data % CACHE_LINE // 4
+    return store[skip : skip + size].reshape(shape)
+
+
+def lane_scratch(n: int) -> Floats:
+    """Return the memory in which `combine_rows` sorts lanes of `n` values a pixel."""
+    width = LANE_BYTES // (4 * n) // 16 * 16
+    return aligned(n + 3, max(32, width))
+
+
+def _powers(n: int) -> list[int]:
+    """Return the powers of two below `n`."""
+    return [1 << s for s in range(max(0, n - 1).bit_length())]
+
+
+@njit(cache=True, nogil=True)
+def exchange(a: Floats, b: Floats) -> None:
+    """Put the smaller of every pair of values in `a`, the larger in `b`."""
+    for k in range(a.size):
+        x, y = a[k], b[k]
+        a[k] = x if x < y else y
+        b[k] = y if x < y else x
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def fill_lane(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    lane: Floats, stack: Floats, p: int, w: int, centre: Floats, s1: Floats, s2: Floats
+) -> bool:
+    """Copy a lane of pixels and sum their values and squares about those of the first frame.
+
+    Returns whether every value is known; the sums mean nothing otherwise.
+    """
+    first = stack[0, p : p + w]
+    lane[0, :w] = first
+    centre[:w] = first
+    s1[:w] = np.float32(0)
+    s2[:w] = np.float32(0)
+    for i in range(1, stack.shape[0]):
+        add_row(lane[i, :w], stack[i, p : p + w], first, s1, s2)
+    unknown = 0
+    for k in range(w):
+        unknown += not abs(s2[k]) + abs(first[k]) < np.float32(np.inf)
+    return unknown == 0
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def add_row(dst: Floats, row: Floats, first: Floats, s1: Floats, s2: Floats) -> None:
+    """Copy one frame's values into the lane and add them to the sums."""
+    for k in range(dst.size):
+        v = row[k]
+        d = v - first[k]
+        dst[k] = v
+        s1[k] += d
+        s2[k] += d * d
+
+
+@njit(cache=True, nogil=True)
+def hide_unknown(lane: Floats, w: int, present: Counts) -> None:
+    """Make unknown values of a lane infinite, so that they sort last, and count the others."""
+    present[:w] = np.uint16(0)
+    for i in range(lane.shape[0]):
+        row = lane[i]
+        for k in range(w):
+            known = abs(row[k]) < np.float32(np.inf)
+            row[k] = row[k] if known else np.float32(np.inf)
+            present[k] += np.uint16(known)
+
+
+@njit(cache=True, nogil=True)
+def sort_column(lane: Floats, k: int, m: int, column: npt.NDArray[np.float64]) -> None:
+    """Copy a pixel's first `m` values, which the network left sorted."""
+    for i in range(m):
+        column[i] = lane[i, k]
+
+
+@njit(cache=True, nogil=True)
+def middle(v: npt.NDArray[np.float64], lo: int, hi: int) -> float:
+    """Return the median of sorted ``v[lo:hi]``."""
+    m = hi - lo
+    return 0.5 * float(v[lo + (m - 1) // 2] + v[lo + m // 2])
+
+
+@njit(cache=True, nogil=True)
+def clip_sample(
+    v: npt.NDArray[np.float64], m: int, low: float, high: float, rounds: int
+) -> tuple[int, int]:
+    """Return the range of sorted ``v[:m]`` that survives clipping by its own scatter."""
+    lo, hi = 0, m
+    for _ in range(rounds):
+        c = middle(v, lo, hi)
+        s1 = 0.0
+        s2 = 0.0
+        for i in range(lo, hi):
+            s1 += v[i] - c
+            s2 += (v[i] - c) ** 2
+        sigma = np.sqrt(max(0.0, s2 / (hi - lo) - (s1 / (hi - lo)) ** 2))
+        first, last = lo, hi
+        while lo < hi and v[lo] < c - low * sigma:
+            lo += 1
+        while hi > lo and v[hi - 1] > c + high * sigma:
+            hi -= 1
+        if lo == first and hi == last:
+            break
+    return lo, hi
+
+
+@njit(cache=True, nogil=True)
+def clip_predicted(
+    v: npt.NDArray[np.float64], m: int, low: float, high: float, floor: float, slope: float
+) -> tuple[int, int]:
+    """Return the range of sorted ``v[:m]`` that agrees with the noise expected of one value.
+
+    The furthest value goes first and the median is taken anew, so that two hits in four frames
+    do not take the good values with them. Of two that are equally far the higher one goes:
+    particles only add.
+    """
+    lo, hi = 0, m
+    while hi - lo > 1:
+        c = middle(v, lo, hi)
+        sigma = np.sqrt(floor + slope * max(c, 0.0))
+        below, above = c - v[lo], v[hi - 1] - c
+        if above > high * sigma and above >= below:
+            hi -= 1
+        elif below > low * sigma:
+            lo += 1
+        elif above > high * sigma:
+            hi -= 1
+        else:
+            break
+    return lo, hi
+
+
+@njit(cache=True, nogil=True)
+def weighted_mean(
+    stack: Floats, pixel: int, weights: Floats, lowest: float, highest: float
+) -> float:
+    """Return the weighted mean of a pixel's values between two of them, both included."""
+    total = 0.0
+    norm = 0.0
+    for i in range(stack.shape[0]):
+        x = float(stack[i, pixel])
+        if lowest <= x <= highest:
+            total += weights[i] * x
+            norm += weights[i]
+    return total / norm
+
+
+@njit(cache=True, nogil=True)
+def finish_pixel(
+    stack: Floats,
+    pixel: int,
+    v: npt.NDArray[np.float64],
+    bounds: tuple[int, int],
+    weights: Floats,
+    median: bool,
+) -> tuple[float, float]:
+    """Return a pixel's combined value and the unbiased variance of what entered it."""
+    lo, hi = bounds
+    m = hi - lo
+    mean = 0.0
+    for i in range(lo, hi):
+        mean += v[i] / m
+    spread = 0.0
+    for i in range(lo, hi):
+        spread += (v[i] - mean) ** 2
+    variance = spread / (m - 1) if m > 1 else 0.0
+    if median:
+        return middle(v, lo, hi), variance
+    if weights.size:
+        return weighted_mean(stack, pixel, weights, v[lo], v[hi - 1]), variance
+    return mean, variance
+
+
+@njit(cache=True, nogil=True)
+def combine_rows(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    stack: Floats,
+    scratch: Floats,
+    pairs: Pairs,
+    weights: Floats,
+    method: int,
+    limits: npt.NDArray[np.float64],
+    data: Floats,
+    variance: Floats,
+    count: Counts,
+) -> None:
+    """Combine a stack ``(n, pixels)`` pixel by pixel, in the `lane_scratch` given.
+
+    `limits` holds: low and high threshold in standard deviations, the most rounds, and the noise
+    expected of one value, ``variance = floor + slope * centre``. `weights` is empty where all
+    frames weigh the same. `variance` gets the unbiased variance of the values that entered a
+    pixel (0 of one), `count` their number; a pixel without any gets 0, 0, 0.
+    """
+    n, pixels = stack.shape
+    width = scratch.shape[1]
+    lane, first, s1, s2 = scratch[:n], scratch[n], scratch[n + 1], scratch[n + 2]
+    present = np.empty(width, np.uint16)
+    accepted = np.empty(width, np.bool_)
+    column = np.empty(n, np.float64)
+    weighs = weights.size > 0 and method != MEDIAN
+    for p in range(0, pixels, width):
+        w = min(width, pixels - p)
+        accepted[:w] = fill_lane(lane, stack, p, w, first, s1, s2) and not weighs
+        if not accepted[0]:
+            hide_unknown(lane, w, present)
+        for c in range(pairs.shape[0]):
+            exchange(lane[pairs[c, 0], :w], lane[pairs[c, 1], :w])
+        if accepted[0]:
+            present[:w] = np.uint16(n)
+            e = p + w
+            store_lane(lane, method == MEDIAN, first, s1, s2, data[p:e], variance[p:e], count[p:e])
+            if method >= SAMPLE:
+                accept_lane(lane, method, limits, s1, s2, accepted[:w])
+        for k in range(w):
+            if accepted[k]:
+                continue
+            m = int(present[k])
+            sort_column(lane, k, m, column)
+            combine_pixel(stack, p + k, column, m, weights, method, limits, data, variance, count)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def accept_lane(
+    lane: Floats,
+    method: int,
+    limits: npt.NDArray[np.float64],
+    s1: Floats,
+    s2: Floats,
+    accepted: npt.NDArray[np.bool_],
+) -> None:
+    """Tell which pixels of a sorted lane certainly lose no value: their extremes are near."""
+    n = lane.shape[0]
+    lower, upper, least, most = lane[(n - 1) // 2], lane[n // 2], lane[0], lane[n - 1]
+    low, high = np.float32(limits[0] ** 2 * NEARLY), np.float32(limits[1] ** 2 * NEARLY)
+    floor, slope = np.float32(limits[3]), np.float32(limits[4])
+    by_n = np.float32(1.0 / n)
+    for k in range(accepted.size):
+        centre = (lower[k] + upper[k]) * np.float32(0.5)
+        mean = s1[k] * by_n
+        scatter2 = s2[k] * by_n - mean * mean
+        expected2 = floor + slope * max(centre, np.float32(0))
+        sigma2 = scatter2 if method == SAMPLE else expected2
+        below, above = centre - least[k], most[k] - centre
+        accepted[k] = (below * below <= low * sigma2) & (above * above <= high * sigma2)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def store_lane(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    lane: Floats,
+    median: bool,
+    first: Floats,
+    s1: Floats,
+    s2: Floats,
+    data: Floats,
+    variance: Floats,
+    count: Counts,
+) -> None:
+    """Store the results of a sorted lane as if every value of every pixel counted."""
+    n = lane.shape[0]
+    lower, upper = lane[(n - 1) // 2], lane[n // 2]
+    by_n = np.float32(1.0 / n)
+    by_dof = np.float32(1.0 / (n - 1)) if n > 1 else np.float32(0)
+    for k in range(data.size):
+        mean = s1[k] * by_n
+        data[k] = (lower[k] + upper[k]) * np.float32(0.5) if median else first[k] + mean
+        variance[k] = max(np.float32(0), s2[k] - s1[k] * mean) * by_dof
+        count[k] = np.uint16(n)
+
+
+@njit(cache=True, nogil=True)
+def combine_pixel(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    stack: Floats,
+    pixel: int,
+    v: npt.NDArray[np.float64],
+    m: int,
+    weights: Floats,
+    method: int,
+    limits: npt.NDArray[np.float64],
+    data: Floats,
+    variance: Floats,
+    count: Counts,
+) -> None:
+    """Combine one pixel from its `m` sorted values, in double precision."""
+    if m == 0:
+        data[pixel] = np.float32(0)
+        variance[pixel] = np.float32(0)
+        count[pixel] = np.uint16(0)
+        return
+    bounds = (0, m)
+    if method == SAMPLE:
+        bounds = clip_sample(v, m, limits[0], limits[1], int(limits[2]))
+    elif method == PREDICTED:
+        bounds = clip_predicted(v, m, limits[0], limits[1], limits[3], limits[4])
+    value, spread = finish_pixel(stack, pixel, v, bounds, weights, method == MEDIAN)
+    data[pixel] = np.float32(value)
+    variance[pixel] = np.float32(spread)
+    count[pixel] = np.uint16(bounds[1] - bounds[0])

@@ -1,0 +1,107 @@
+"""Inner loops of reading rows: bytes of a file to values above their zero level."""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Floats = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.uint16]
+Words = npt.NDArray[np.uint32]
+
+
+@njit(cache=True, nogil=True)
+def decode_halves(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    out: Floats,
+    raw: Halves,
+    start: int,
+    stride: int,
+    flip_x: bool,
+    swap: bool,
+    sign: int,
+    base: float,
+) -> None:
+    """Decode rows of 16-bit whole numbers; `sign` is 0x8000 where they are signed, else 0.
+
+    Exclusive-or with the sign bit turns a signed number into an unsigned one 32768 higher, which
+    `base` takes back: one loop serves both, in any byte order.
+    """
+    rows, nx = out.shape
+    flip = np.uint16(sign)
+    shift = np.float32(base)
+    for r in range(rows):
+        row = raw[start + r * stride : start + r * stride + nx]
+        dst = out[r]
+        if swap:
+            for k in range(nx):
+                v = row[k]
+                dst[k] = (
+                    np.float32(np.uint16((v << np.uint16(8)) | (v >> np.uint16(8))) ^ flip) + shift
+                )
+        else:
+            for k in range(nx):
+                dst[k] = np.float32(row[k] ^ flip) + shift
+        if flip_x:
+            reverse(dst)
+
+
+@njit(cache=True, nogil=True)
+def decode_words(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    out: Floats, raw: Words, start: int, stride: int, flip_x: bool, swap: bool, base: float
+) -> None:
+    """Decode rows of 32-bit floats, given as their bits, in any byte order."""
+    rows, nx = out.shape
+    shift = np.float32(base)
+    bits = out.view(np.uint32)
+    for r in range(rows):
+        row = raw[start + r * stride : start + r * stride + nx]
+        dst = bits[r]
+        if swap:
+            for k in range(nx):
+                v = row[k]
+                dst[k] = (
+                    ((v & np.uint32(0xFF)) << np.uint32(24))
+                    | ((v & np.uint32(0xFF00)) << np.uint32(8))
+                    | ((v >> np.uint32(8)) & np.uint32(0xFF00))
+                    | (v >> np.uint32(24))
+                )
+        else:
+            for k in range(nx):
+                dst[k] = row[k]
+        if shift != 0:
+            for k in range(nx):
+                out[r, k] += shift
+        if flip_x:
+            reverse(out[r])
+
+
+@njit(cache=True, nogil=True)
+def reverse(row: Floats) -> None:
+    """Mirror a row in place."""
+    n = row.size
+    for k in range(n // 2):
+        row[k], row[n - 1 - k] = row[n - 1 - k], row[k]
+
+
+@njit(cache=True, nogil=True)
+def level_rows(rows: Floats, levels: Floats, ceiling: float, scale: float, shift: float) -> None:
+    """Turn raw rows into values to combine: ``(raw - level) * scale + shift``, in place.
+
+    A raw value at or above `ceiling` becomes NaN.
+    """
+    top, factor, plus = np.float32(ceiling), np.float32(scale), np.float32(shift)
+    for r in range(rows.shape[0]):
+        level = levels[r]
+        row = rows[r]
+        for k in range(row.size):
+            v = row[k]
+            row[k] = np.float32(np.nan) if v >= top else (v - level) * factor + plus
+
+
+@njit(cache=True, nogil=True)
+def subtract_rows(rows: Floats, plane: Floats, factor: float) -> None:
+    """Subtract ``plane * factor`` from rows in place."""
+    by = np.float32(factor)
+    for r in range(rows.shape[0]):
+        row, minus = rows[r], plane[r]
+        for k in range(row.size):
+            row[k] -= minus[k] * by

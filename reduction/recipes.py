@@ -1,0 +1,380 @@
+"""The steps in order: raw frames to masters, a raw frame to a calibrated one."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
+
+import numpy as np
+
+from reduction.badpixels import cold_pixels, hot_pixels
+from reduction.bias import BiasParams, combine_bias
+from reduction.calibrate import PlanParams, plan_calibration
+from reduction.camera import Amplifier, Section
+from reduction.combine import CombineParams, Run
+from reduction.cosmicrays import CosmicRayParams, flag_cosmic_rays
+from reduction.dark import DarkParams, combine_dark, common_exposure
+from reduction.detrend import AmplifierPlan, detrend
+from reduction.exposure import Calibrated, Exposure, LeftOut, Master, RawPlane
+from reduction.flags import PixelFlag
+from reduction.flat import FlatParams, combine_flats
+from reduction.frameinfo import FrameInfo, FrameKind
+from reduction.image import Image, MaskPlane
+from reduction.kernels.detrend import count_flags
+from reduction.masters import (
+    Stacked,
+    check_master,
+    choose,
+    is_thin,
+    most_common_band,
+    with_overscans,
+)
+from reduction.pedestal import Calibrations, DarkFrame
+from reduction.saturation import SaturationParams, flag_bleeding
+from reduction.stats import plane_stats
+
+__all__ = [
+    "BiasParams",
+    "CalibrateParams",
+    "Calibrations",
+    "CosmicRayParams",
+    "DarkFrame",
+    "DarkParams",
+    "FlatParams",
+    "calibrate",
+    "make_bias",
+    "make_dark",
+    "make_flat",
+    "recipe_hash",
+    "warm",
+]
+
+Progress = Callable[[float], None]
+
+CODE_VERSION = 1  # raised whenever the same input and parameters would give other pixels
+THREADS = 2
+BIAS, DARK, FLAT = BiasParams(), DarkParams(), FlatParams()
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateParams:
+    """How a raw frame is calibrated.
+
+    Attributes
+    ----------
+    plan : PlanParams
+        Overscan, saturation and what counts as missing.
+    flat_floor : float
+        Pixels where the flat is lower are flagged and not divided.
+    cosmic_rays : CosmicRayParams or None
+        How particle hits are found; None leaves them. Spectra are never searched: a sky line is
+        as sharp as a hit.
+    """
+
+    plan: PlanParams = PlanParams()
+    flat_floor: float = 0.05
+    cosmic_rays: CosmicRayParams | None = CosmicRayParams()
+
+
+def make_bias(
+    exposures: Sequence[Exposure],
+    *,
+    params: BiasParams = BIAS,
+    progress: Progress | None = None,
+    threads: int = THREADS,
+) -> Master:
+    """Make a master bias.
+
+    Overscan and trim by amplifier, combination, hot pixels.
+
+    Parameters
+    ----------
+    exposures : sequence of Exposure
+        Raw bias frames of one camera; doubtful and odd ones are left out with their reason.
+    params : BiasParams
+        Thresholds.
+    progress : callable, optional
+        Told the fraction done, 0 to 1.
+    threads : int
+        Bands of rows worked on at a time.
+
+    Returns
+    -------
+    Master
+        In ADU.
+
+    Raises
+    ------
+    NotEnoughFramesError
+        If no frame is usable.
+    ShapeMismatchError
+        If frames cannot lie on top of each other.
+    """
+    chosen, left_out = choose(exposures, FrameKind.BIAS)
+    frames = with_overscans(chosen, params.overscan)
+    stacked = combine_bias(frames, params=params, run=Run(threads, progress))
+    mask = hot_pixels(stacked.image, noise=stacked.noise, sigma=params.hot_sigma)
+    return _master(stacked, replace(stacked.image, mask=mask), left_out)
+
+
+def make_dark(
+    exposures: Sequence[Exposure],
+    *,
+    bias: Image | None,
+    params: DarkParams = DARK,
+    progress: Progress | None = None,
+    threads: int = THREADS,
+) -> Master:
+    """Make a master dark: the dark signal of the frames' middle exposure.
+
+    Parameters
+    ----------
+    exposures : sequence of Exposure
+        Raw darks of one camera and temperature.
+    bias : Image or None
+        Master bias; without it the dark holds the bias and serves one exposure only.
+    params : DarkParams
+        Thresholds.
+    progress : callable, optional
+        Told the fraction done, 0 to 1.
+    threads : int
+        Bands of rows worked on at a time.
+
+    Returns
+    -------
+    Master
+        In ADU, with the exposure and temperature it stands for.
+
+    Raises
+    ------
+    NotEnoughFramesError
+        If no frame is usable.
+    ShapeMismatchError
+        If frames, or the bias, cannot lie on top of each other.
+    """
+    chosen, left_out = choose(exposures, FrameKind.DARK)
+    check_master(bias, chosen[0])
+    frames, odd, exptime_s = common_exposure(
+        with_overscans(chosen, params.overscan), scalable=bias is not None, params=params
+    )
+    stacked = combine_dark(frames, exptime_s, bias=bias, params=params, run=Run(threads, progress))
+    mask = hot_pixels(stacked.image, noise=stacked.noise, sigma=params.hot_sigma)
+    master = _master(stacked, replace(stacked.image, mask=mask), [*left_out, *odd])
+    temps = [f.info.temp_c for f in stacked.used if f.info.temp_c is not None]
+    notes = () if bias is not None else ("no bias: the dark contains it and cannot be scaled",)
+    return replace(
+        master,
+        exptime_s=exptime_s,
+        temp_c=float(np.median(temps)) if temps else None,
+        bias_removed=bias is not None,
+        notes=(*master.notes, *notes),
+    )
+
+
+def make_flat(
+    exposures: Sequence[Exposure],
+    *,
+    calibrations: Calibrations,
+    params: FlatParams = FLAT,
+    progress: Progress | None = None,
+    threads: int = THREADS,
+) -> Master:
+    """Make a master flat of one band, normalised by its mode.
+
+    Parameters
+    ----------
+    exposures : sequence of Exposure
+        Raw flats of one camera and band.
+    calibrations : Calibrations
+        Bias and dark to take off; the flat in it is not used.
+    params : FlatParams
+        Thresholds.
+    progress : callable, optional
+        Told the fraction done, 0 to 1.
+    threads : int
+        Bands of rows worked on at a time.
+
+    Returns
+    -------
+    Master
+        Of unit "1".
+
+    Raises
+    ------
+    NotEnoughFramesError
+        If no frame is usable.
+    ShapeMismatchError
+        If frames, bias or dark cannot lie on top of each other.
+    """
+    band = most_common_band([e.info for e in exposures if e.info.kind == FrameKind.FLAT])
+
+    def unfit(info: FrameInfo) -> str | None:
+        return None if info.band == band else f"it is of band {info.band}, the others of {band}"
+
+    chosen, left_out = choose(exposures, FrameKind.FLAT, unfit)
+    bias, dark = calibrations.bias, calibrations.dark
+    check_master(bias, chosen[0])
+    check_master(dark.image if dark is not None else None, chosen[0])
+    stacked = combine_flats(
+        with_overscans(chosen, params.overscan),
+        bias=bias,
+        dark=dark,
+        params=params,
+        run=Run(threads, progress),
+    )
+    mask = cold_pixels(stacked.image, low=params.cold_low, high=params.cold_high, dead=params.dead)
+    notes = () if bias is not None or dark is not None else ("no bias and no dark taken off",)
+    master = _master(stacked, replace(stacked.image, mask=mask), left_out)
+    return replace(master, notes=(*master.notes, *notes))
+
+
+def _master(stacked: Stacked, image: Image, left_out: Sequence[LeftOut]) -> Master:
+    """Return a master of what was combined."""
+    return Master(
+        image=image,
+        used=[frame.name for frame in stacked.used],
+        left_out=[*left_out, *stacked.left_out],
+        stats=plane_stats(image),
+        thin=is_thin(len(stacked.used)),
+        notes=tuple(stacked.notes),
+    )
+
+
+def calibrate(
+    exposure: Exposure,
+    *,
+    calibrations: Calibrations,
+    params: CalibrateParams = CalibrateParams(),
+    progress: Progress | None = None,
+    threads: int = THREADS,
+) -> Calibrated:
+    """Calibrate one raw frame as far as the masters at hand allow.
+
+    Overscan, trim, bias, dark, gain, flat, variance, saturation and its bleeding, particle hits.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Raw frame.
+    calibrations : Calibrations
+        Masters to apply.
+    params : CalibrateParams
+        Thresholds.
+    progress : callable, optional
+        Told the fraction done, 0 to 1.
+    threads : int
+        Bands of rows worked on at a time.
+
+    Returns
+    -------
+    Calibrated
+        With what was done and what was missing.
+
+    Raises
+    ------
+    BadFrameError
+        If the frame's planes do not hold its sections.
+    ShapeMismatchError
+        If a master has another shape than the frame.
+    """
+    plan = plan_calibration(exposure, calibrations, params=params.plan)
+    run = Run(threads, progress)
+    image = detrend(exposure, plan.steps, flat_floor=params.flat_floor, run=run.part(0, 2))
+    image = _flag_bleeding(image, plan.steps.amplifiers, params.plan.saturation)
+    done, notes = list(plan.done), list(plan.notes)
+    if params.cosmic_rays is not None and exposure.info.technique != "spectroscopy":
+        image = flag_cosmic_rays(image, params=params.cosmic_rays, run=run.part(1, 2))
+        done.append("cosmic rays")
+    elif params.cosmic_rays is not None:
+        notes.append("cosmic rays not searched for: sky lines of a spectrum are as sharp")
+    return Calibrated(
+        image=image,
+        done=done,
+        missing=plan.missing,
+        stats=plane_stats(image),
+        counts=flag_counts(image),
+        notes=notes,
+    )
+
+
+def _flag_bleeding(image: Image, plans: Sequence[AmplifierPlan], params: SaturationParams) -> Image:
+    """Flag what bleeds along each amplifier's columns."""
+    mask = image.mask
+    for plan in plans:
+        to = plan.amp.target
+        place = slice(to.y0, to.y1), slice(to.x0, to.x1)
+        if not (image.mask[place] & np.uint16(PixelFlag.SATURATED)).any():
+            continue
+        level = (plan.saturation_adu - float(np.median(plan.overscan.levels))) * plan.gain
+        part = flag_bleeding(image.data[place], image.mask[place], level=level, params=params)
+        mask = part if part.shape == mask.shape else _with_part(mask, place, part)
+    return replace(image, mask=mask)
+
+
+def _with_part(mask: MaskPlane, place: tuple[slice, slice], part: MaskPlane) -> MaskPlane:
+    """Return a mask with one part of it replaced."""
+    changed = mask.copy()
+    changed[place] = part
+    return changed
+
+
+def flag_counts(image: Image) -> Mapping[str, int]:
+    """Return how many pixels carry each flag, by its name in lower case; zeros left out."""
+    counts = np.zeros(16, np.int64)
+    count_flags(image.mask, counts)
+    named = {flag.name: int(counts[int(flag).bit_length() - 1]) for flag in PixelFlag}
+    return {name.lower(): n for name, n in named.items() if name and n}
+
+
+def recipe_hash(name: str, params: object) -> str:
+    """Return twelve hexadecimal digits of a recipe's name, its code's version and parameters."""
+    values = asdict(params) if is_dataclass(params) and not isinstance(params, type) else params
+    text = json.dumps([name, CODE_VERSION, values], sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def warm() -> None:
+    """Load every kernel, or compile it where its cache is empty, on tiny frames.
+
+    Called before workers fork, so that no job waits for a compiler.
+    """
+    for dtype in ("<u2", ">i2", ">f4"):
+        dim = np.full((48, 64), 1000.0)
+        dim[::2, ::3] += 2
+        bright = dim.copy()
+        bright[:, :48] *= 3
+        bright[:4, :48] *= 10
+        _warm_with(dim.astype(dtype), bright.astype(dtype))
+
+
+def _warm_with(pixels: RawPlane, lit: RawPlane) -> None:
+    """Run every recipe on copies of a dark plane and a bright one."""
+    amp = Amplifier(
+        hdu=0,
+        data=Section(0, 48, 0, 48),
+        overscan=Section(0, 48, 48, 64),
+        target=Section(0, 48, 0, 48),
+        flip_x=True,
+        gain_e_per_adu=1.0,
+        read_noise_e=5.0,
+        saturation_adu=20000.0,
+    )
+    infos = {
+        kind: FrameInfo("", kind, 48, 48, amplifiers=(amp,), exptime_s=1.0)
+        for kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.SCIENCE)
+    }
+    sigma_clip = CombineParams(method="sigma_clip")
+    bias = make_bias(
+        [Exposure(infos[FrameKind.BIAS], {0: pixels})] * 6, params=BiasParams(sigma_clip)
+    )
+    dark = make_dark([Exposure(infos[FrameKind.DARK], {0: pixels})] * 2, bias=bias.image)
+    masters = Calibrations(bias.image, DarkFrame(dark.image, 1.0, None, bias_removed=True))
+    flat = make_flat(
+        [Exposure(infos[FrameKind.FLAT], {0: lit})] * 2,
+        calibrations=masters,
+        params=FlatParams(max_saturated=0.5),
+    )
+    calibrate(
+        Exposure(infos[FrameKind.SCIENCE], {0: lit}),
+        calibrations=replace(masters, flat=flat.image),
+    )

@@ -1,0 +1,80 @@
+"""Where a detector saturates, and what bleeds from there along its columns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reduction.flags import PixelFlag
+from reduction.frameinfo import FrameInfo
+from reduction.image import FloatPlane, MaskPlane
+from reduction.kernels.detrend import bleed_columns
+from reduction.readout import RawRows
+
+
+@dataclass(frozen=True, slots=True)
+class SaturationParams:
+    """What counts as saturated.
+
+    Attributes
+    ----------
+    fraction : float
+        Of the stated saturation level at which a pixel is flagged.
+    bleed_run_pix : int
+        Least run of saturated pixels along a column that bleeds.
+    bleed_fraction : float
+        Pixels that continue such a run above this fraction of saturation are part of it.
+    bleed_grow_pix : int
+        And so many more at either end.
+    """
+
+    fraction: float = 1.0
+    bleed_run_pix: int = 3
+    bleed_fraction: float = 0.5
+    bleed_grow_pix: int = 2
+
+
+def saturation_level(
+    info: FrameInfo, stated_adu: float | None, rows: RawRows
+) -> tuple[float, str | None]:
+    """Return the ADU at which pixels of a read-out saturate, and a sentence where it is a guess.
+
+    What header or profile state; else the top of the converter's range; else that of the file's
+    whole numbers. Floats without a statement never saturate.
+    """
+    if stated_adu is not None:
+        return stated_adu, None
+    if info.bits is not None and 8 <= info.bits <= 32:
+        top = float(2**info.bits - 1)
+        return top, f"saturation not stated: taken as {top:.0f} ADU, the end of {info.bits} bits"
+    if rows.plane.dtype.kind in "iu":
+        top = float(np.iinfo(rows.plane.dtype.str).max) + rows.offset
+        return top, f"saturation not stated: taken as {top:.0f} ADU, the end of the file's numbers"
+    return float("inf"), "saturation not stated: no pixel is flagged as saturated"
+
+
+def flag_bleeding(
+    raw: FloatPlane, mask: MaskPlane, *, level: float, params: SaturationParams
+) -> MaskPlane:
+    """Return a mask in which the bleeding of saturated pixels is flagged too.
+
+    Parameters
+    ----------
+    raw : float32 array, ``(ny, nx)``
+        Signal in the unit of `level`, the columns along the charge transfer.
+    mask : uint16 array, ``(ny, nx)``
+        With ``SATURATED`` where a pixel itself is.
+    level : float
+        Saturation, in the unit of `raw`.
+    params : SaturationParams
+        Lengths and fractions.
+
+    Returns
+    -------
+    uint16 array, ``(ny, nx)``
+    """
+    bit = int(PixelFlag.SATURATED)
+    columns = np.flatnonzero((np.bitwise_or.reduce(mask, axis=0) & bit) != 0)
+    grown = np.array(mask, order="C")
+    limits = params.bleed_run_pix, params.bleed_fraction * level, params.bleed_grow_pix
+    bleed_columns(np.ascontiguousarray(raw), grown, columns, bit, limits)
+    return grown

@@ -1,0 +1,437 @@
+"""One file after another, good and bad: each ends in one named state."""
+
+import gzip
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from app.db import db, transaction, utcnow
+from app.models import FileState, User
+from app.services import settings
+from reduction import fitsio, headers
+from tests.app.services.rawfiles import (
+    BLOCK,
+    all_frames,
+    card,
+    file_of,
+    fits_bytes,
+    frame_of,
+    rest,
+    scan,
+    state_of,
+    store,
+)
+
+WHOLE = fits_bytes()
+CUT = WHOLE[: -BLOCK + 100]  # what is missing are pixels, not the padding behind them
+NOISE = np.random.default_rng(5).normal(1000, 30, (40, 50))
+
+
+def looked_at(path: str, *, seconds_ago: float) -> None:
+    """Let the file's last change of state lie back (or, negative, ahead)."""
+    with transaction():
+        file_of(path).changed_at = utcnow() - timedelta(seconds=seconds_ago)
+
+
+# Still growing
+
+
+def test_young_file_waits_and_is_taken_once_it_has_rested(raw: Path) -> None:
+    path = store(raw / "a.fits", WHOLE, age_s=0)
+
+    scan()
+    assert state_of("a.fits") == ("waiting", "young")
+    assert all_frames() == []
+
+    rest(path)
+    scan()
+    assert state_of("a.fits") == ("registered", "")
+    assert frame_of("a.fits").object_name == "NGC 1"
+
+
+def test_truncated_file_waits_while_it_may_grow_and_is_taken_when_whole(raw: Path) -> None:
+    path = store(raw / "a.fits", CUT, age_s=10)
+
+    scan()
+    assert state_of("a.fits") == ("waiting", "truncated")
+    assert "Not whole yet" in file_of("a.fits").reason
+
+    path.write_bytes(WHOLE)
+    rest(path, 5)
+    scan()
+    assert state_of("a.fits") == ("registered", "")
+
+
+def test_file_that_stays_truncated_is_quarantined_until_it_is_whole(raw: Path) -> None:
+    path = store(raw / "a.fits", CUT)
+
+    scan()
+    assert state_of("a.fits") == ("quarantined", "truncated")
+    assert "truncated" in file_of("a.fits").reason.lower()
+
+    store(path, WHOLE)
+    scan()
+    assert state_of("a.fits") == ("registered", "")
+
+
+@pytest.mark.parametrize("age_s", [10, 100_000])
+def test_no_part_of_a_growing_file_is_ever_taken(raw: Path, age_s: float) -> None:
+    pixels = np.arange(4000).reshape(50, 80)
+    whole = fits_bytes(pixels)
+    end = whole.rindex(b"\x9f") + 1  # of the pixels: what follows is padding
+    cuts = [0, 1, 79, 80, 2000, *range(BLOCK, end - 1, 1000), end - 1]
+    for cut in cuts:
+        store(raw / "grows.fits", whole[:cut], age_s=age_s)
+        scan()
+        assert state_of("grows.fits")[0] == ("waiting" if age_s < 60 else "quarantined"), cut
+
+    assert all_frames() == []
+
+
+def test_growing_gzip_is_never_taken_by_half(raw: Path) -> None:
+    whole = gzip.compress(fits_bytes(NOISE.astype(int)), mtime=0)
+    for cut in range(0, len(whole) - 8, len(whole) // 12):
+        store(raw / "a.fits.gz", whole[:cut])
+        scan()
+        assert state_of("a.fits.gz")[0] == "quarantined", cut
+
+    store(raw / "a.fits.gz", whole)
+    scan()
+    assert state_of("a.fits.gz") == ("registered", "")
+
+
+def test_file_from_the_future_is_taken_after_a_second_look(raw: Path) -> None:
+    store(raw / "a.fits", WHOLE, age_s=-3600)
+
+    scan()
+    scan()
+    assert state_of("a.fits") == ("waiting", "young")
+
+    looked_at("a.fits", seconds_ago=5)
+    scan()
+    assert state_of("a.fits") == ("registered", "")
+
+
+def test_file_from_the_future_that_grows_between_looks_waits_on(raw: Path) -> None:
+    store(raw / "a.fits", CUT[:-50], age_s=-3600)
+    scan()
+    looked_at("a.fits", seconds_ago=5)
+
+    store(raw / "a.fits", CUT, age_s=-3601)
+    scan()
+
+    assert state_of("a.fits") == ("waiting", "young")
+
+
+def test_clock_that_jumps_back_between_two_looks_does_not_block_a_file(raw: Path) -> None:
+    store(raw / "a.fits", WHOLE, age_s=-3600)
+    scan()
+    looked_at("a.fits", seconds_ago=-86_400)
+
+    scan()
+
+    assert state_of("a.fits") == ("registered", "")
+
+
+def test_clock_that_jumps_ahead_takes_a_file_early_and_again_when_it_is_whole(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store(raw / "a.fits", CUT, age_s=0)
+    with monkeypatch.context() as jump:
+        jump.setattr(time, "time_ns", lambda now=time.time_ns: now() + 86_400 * 10**9)
+        scan()
+    assert state_of("a.fits") == ("quarantined", "truncated")
+
+    path.write_bytes(WHOLE)
+    rest(path)
+    scan()
+
+    assert state_of("a.fits") == ("registered", "")
+
+
+def test_file_that_changes_while_it_is_read_waits(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store(raw / "a.fits", WHOLE)
+    real = fitsio.read_headers
+
+    def read_while_it_grows(file: Path) -> object:
+        found = real(file)
+        with path.open("ab") as stream:
+            stream.write(b"more")
+        return found
+
+    monkeypatch.setattr(fitsio, "read_headers", read_while_it_grows)
+
+    scan()
+
+    assert state_of("a.fits") == ("waiting", "changing")
+    assert all_frames() == []
+
+
+def test_file_exchanged_while_it_is_read_waits(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store(raw / "a.fits", WHOLE)
+    other = store(raw / "b.part", fits_bytes(OBJECT="Other"), age_s=5000)
+    real = fitsio.read_headers
+
+    def read_before_it_is_exchanged(file: Path) -> object:
+        found = real(file)
+        other.replace(path)
+        return found
+
+    monkeypatch.setattr(fitsio, "read_headers", read_before_it_is_exchanged)
+    scan()
+    assert state_of("a.fits") == ("waiting", "changing")
+
+    monkeypatch.undo()
+    scan()
+    assert frame_of("a.fits").object_name == "Other"
+
+
+def test_settling_time_is_a_setting(raw: Path, staff: User) -> None:
+    settings.change("scan", "settle_s", 0, by=staff)
+    store(raw / "a.fits", WHOLE, age_s=0)
+
+    scan()
+
+    assert state_of("a.fits") == ("registered", "")
+
+
+# What cannot be read
+
+
+def test_unreadable_file_is_quarantined_and_tried_again(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(raw / "a.fits", WHOLE)
+    store(raw / "b.fits", fits_bytes(OBJECT="Other"))
+    real = fitsio.read_headers
+
+    def refuse(path: Path) -> object:
+        if path.name == "a.fits":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    with monkeypatch.context() as denied:
+        denied.setattr(fitsio, "read_headers", refuse)
+        scan()
+        assert scan().changes == []
+
+    assert state_of("a.fits") == ("quarantined", "unreadable")
+    assert "Permission denied" in file_of("a.fits").reason
+    assert state_of("b.fits") == ("registered", "")
+
+    scan()
+    assert state_of("a.fits") == ("registered", "")
+
+
+def test_file_that_goes_away_before_it_is_read_leaves_nothing(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store(raw / "a.fits", WHOLE)
+    real = fitsio.read_headers
+
+    def gone(file: Path) -> object:
+        path.unlink()
+        return real(file)
+
+    monkeypatch.setattr(fitsio, "read_headers", gone)
+
+    report = scan()
+
+    assert report.changes == []
+    assert not report.counts
+
+
+def test_header_no_rule_foresaw_stops_nothing_else(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.fits", "b.fits", "c.fits"):
+        store(raw / name, fits_bytes(OBJECT=name))
+    real = headers.translate
+
+    def stumble(file: Any, **options: Any) -> object:
+        if options["file_name"] == "b.fits":
+            raise KeyError("unforeseen")
+        return real(file, **options)
+
+    monkeypatch.setattr(headers, "translate", stumble)
+
+    report = scan()
+
+    assert report.counts == {"registered": 2, "quarantined": 1}
+    assert state_of("b.fits") == ("quarantined", "untranslatable")
+    assert "b.fits" in caplog.text
+
+
+# Bad input
+
+
+def bad_files() -> dict[str, tuple[bytes, str]]:
+    huge = fits_bytes(NAXIS1=2**31 - 1, NAXIS2=2**31 - 1)
+    header = WHOLE[: WHOLE.index(b"END     ")]
+    zeros = gzip.compress(fits_bytes(NAXIS1=40_000, NAXIS2=2_000)[:BLOCK] + bytes(160_000_000))
+    return {
+        "empty.fits": (b"", "empty"),
+        "text.fits": (b"not a FITS file at all\n" * 200, "not_fits"),
+        "picture.fits": (b"\x89PNG\r\n\x1a\n" + bytes(5000), "not_fits"),
+        "huge.fits": (huge, "too_large"),
+        "axes.fits": (fits_bytes(NAXIS=999), "bad_axes"),
+        "negative.fits": (fits_bytes(NAXIS1=-5), "bad_axes"),
+        "bitpix.fits": (fits_bytes(BITPIX=-33), "bad_bitpix"),
+        "wrong_bitpix.fits": (fits_bytes(NOISE.astype(int), BITPIX=-64), "truncated"),
+        "no_end.fits": (header.ljust(10 * BLOCK), "truncated_header"),
+        "cut_header.fits": (header[:500], "truncated_header"),
+        "cut.fits": (CUT, "truncated"),
+        "bomb.fits.gz": (zeros, "bomb"),
+        "packed.fits": (b"BZh91AY&SY" + bytes(4000), "compression"),
+        "old.fits.Z": (b"\x1f\x9d\x90" + bytes(400), "compression"),
+        "bad.fits.gz": (b"\x1f\x8b" + np.random.default_rng(1).bytes(3000), "empty"),
+        "no_pixels.fits": (fits_bytes(NAXIS=0, NAXIS1=None, NAXIS2=None), "no_image"),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(bad_files()))
+def test_bad_file_is_quarantined_with_a_sentence(raw: Path, name: str) -> None:
+    content, code = bad_files()[name]
+    store(raw / name, content)
+    store(raw / "good.fits", WHOLE)
+
+    began = time.monotonic()
+    report = scan()
+
+    assert time.monotonic() - began < 5
+    assert report.counts == {"registered": 1, "quarantined": 1}
+    assert state_of(name) == ("quarantined", code)
+    assert file_of(name).reason.rstrip().endswith(".")
+
+
+def test_image_of_nans_is_registered(raw: Path) -> None:
+    path = raw / "nan.fits"
+    fits.PrimaryHDU(np.full((5, 6), np.nan, np.float32)).writeto(path)
+    rest(path)
+
+    scan()
+
+    assert state_of("nan.fits") == ("registered", "")
+
+
+def test_colour_cube_is_registered_as_unknown_and_unusable(raw: Path) -> None:
+    path = raw / "colour.fits"
+    fits.PrimaryHDU(np.ones((3, 20, 30), np.uint16)).writeto(path)
+    rest(path)
+
+    scan()
+
+    frame = frame_of("colour.fits")
+    assert frame.kind == "unknown"
+    assert frame.unusable
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("EXPTIME", b"NaN"),
+        ("EXPTIME", b"-5"),
+        ("EXPTIME", b"1e999"),
+        ("EXPTIME", "thirty"),
+        ("DATE-OBS", "not a date"),
+        ("DATE-OBS", "9999-99-99T99:99:99"),
+        ("RA", "99:99:99"),
+        ("DEC", b"1e308"),
+        ("XBINNING", b"-7"),
+        ("XBINNING", b"99999999999999999999"),
+        ("GAIN", "__import__('os').system('true')"),
+        ("OBJECT", "<script>alert(1)</script>"),
+        ("OBJECT", "../../../etc/passwd"),
+        ("OBJECT", b"'\xff\xfe\x00\x01'"),
+        ("CCD-TEMP", b"NaN"),
+        ("AIRMASS", b"inf"),
+        ("BZERO", b"NaN"),
+        ("NCOMBINE", b"1e300"),
+    ],
+)
+def test_insane_value_never_breaks_the_row(raw: Path, keyword: str, value: str | bytes) -> None:
+    store(raw / "a.fits", fits_bytes(**{keyword.replace("-", "_"): value}))
+
+    scan()
+
+    assert state_of("a.fits") == ("registered", "")
+    frame = frame_of("a.fits")
+    numbers = [frame.exptime_s, frame.ra_deg, frame.dec_deg, frame.airmass, frame.temp_c]
+    assert all(number is None or np.isfinite(number) for number in numbers)
+    assert frame.binning_x >= 1
+    assert frame.ncombine >= 1
+
+
+def test_every_mutated_file_ends_in_a_named_state(raw: Path) -> None:
+    """Random bytes, cards and cuts: none stops the scan, each has its state and sentence."""
+    rng = np.random.default_rng(20251120)
+    for number in range(250):
+        content = bytearray(WHOLE)
+        for _ in range(rng.integers(1, 12)):
+            at, n_bytes = rng.integers(2 * BLOCK), rng.integers(1, 12)
+            content[at : at + n_bytes] = rng.bytes(n_bytes)
+        if rng.random() < 0.3:
+            keyword = str(rng.choice(["NAXIS1", "BITPIX", "EXPTIME", "PCOUNT", "XTENSION"]))
+            at = 80 * rng.integers(12)
+            content[at : at + 80] = card(keyword, [-1, 2**40, "x", b"1.5e400"][number % 4])
+        store(raw / f"{number:03}.fits", bytes(content[: (None, 3000)[number % 2]]))
+
+    report = scan()
+
+    assert report.counts.total() == 250
+    assert set(report.counts) <= {"registered", "quarantined", "duplicate"}
+    assert report.counts["quarantined"] > 20
+    assert report.counts["registered"] > 20
+    assert all(change.reason for change in report.quarantined)
+
+
+def test_states_are_the_five_named_ones() -> None:
+    assert {str(state) for state in FileState} == {
+        "waiting",
+        "registered",
+        "duplicate",
+        "quarantined",
+        "missing",
+    }
+
+
+# Packed and with several images
+
+
+def test_gzip_and_tile_compression_are_read_like_plain_files(raw: Path) -> None:
+    store(raw / "a.fits.GZ", gzip.compress(fits_bytes(OBJECT="packed")))
+    tiles = fits.CompImageHDU(NOISE.astype(np.int16), fits.Header({"OBJECT": "tiled"}))
+    fits.HDUList([fits.PrimaryHDU(), tiles]).writeto(raw / "b.fits.fz")
+    rest(raw / "b.fits.fz")
+
+    report = scan()
+
+    assert report.counts == {"registered": 2}
+    assert frame_of("a.fits.GZ").object_name == "packed"
+    assert frame_of("b.fits.fz").object_name == "tiled"
+    assert (frame_of("b.fits.fz").nx, frame_of("b.fits.fz").ny) == (50, 40)
+
+
+def test_several_exposures_in_one_file_are_several_frames(raw: Path) -> None:
+    exposures = [
+        fits.ImageHDU(NOISE.astype(np.int16) + i, fits.Header({"EXPTIME": float(i), "EXPNUM": i}))
+        for i in (1, 2, 3)
+    ]
+    for i, hdu in enumerate(exposures):
+        hdu.header["DATE-OBS"] = f"2025-11-20T23:0{i}:00"
+    fits.HDUList([fits.PrimaryHDU(), *exposures]).writeto(raw / "series.fits")
+    rest(raw / "series.fits")
+
+    scan()
+
+    frames = all_frames()
+    assert [(f.part, f.exptime_s) for f in frames] == [(0, 1.0), (1, 2.0), (2, 3.0)]
+    assert {f.path for f in frames} == {"RAW/series.fits"}
+    assert db.session.get(type(frames[0]), frames[0].id) is frames[0]
