@@ -17,7 +17,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.error import HTTPError, URLError
 
-from app import config, create_app, logs, queue_server, schema, startup, supervisor
+from app import config, create_app, demo, logs, queue_server, schema, startup, supervisor
+from app.errors import AppError
 from app.jobs import dispatcher, watcher, worker
 from app.paths import Paths
 from app.services import processes
@@ -48,6 +49,7 @@ def main() -> int:
             run_part(chosen.part, settings)
     except (
         startup.RefusedError,
+        AppError,
         config.ConfigError,
         schema.SchemaError,
         supervisor.AlreadyRunningError,
@@ -70,7 +72,9 @@ def run_part(part: str, settings: config.Config) -> None:
     elif part == "dispatcher":
         dispatcher.Dispatcher(app).run(processes.stop_on_signals())
     elif part == "watcher":
-        watcher.run(app, processes.stop_on_signals())
+        watcher.Watcher(app).run(processes.stop_on_signals())
+    else:
+        demo.run(app, startup.local_address(settings.bind), say)
 
 
 def run_all(settings: config.Config, *, with_demo: bool) -> None:
@@ -130,24 +134,16 @@ class Watch:
     def _announce(self) -> None:
         self.is_up = True
         _, port = startup.address(self.settings.bind)
-        say(f"Coelostat is at http://{local_address(self.settings.bind)}/")
+        say(f"Coelostat is at http://{startup.local_address(self.settings.bind)}/")
         say(f"from the LAN: http://{socket.gethostname()}:{port}/")
         if self.with_demo:
             self.crew.add(own_part("demo", "demo", stage=9, once=True))
 
 
-def local_address(bind: str) -> str:
-    """Return ``host:port`` by which this machine itself reaches the server."""
-    host, port = startup.address(bind)
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address, this one too
-        host = "127.0.0.1"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def missing_parts(bind: str) -> list[str]:
     """Return which parts the program's own health page misses."""
     try:
-        with urllib.request.urlopen(f"http://{local_address(bind)}/healthz", timeout=ASK_S):
+        with urllib.request.urlopen(f"http://{startup.local_address(bind)}/healthz", timeout=ASK_S):
             return []
     except HTTPError as error:
         if error.code == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -46,10 +46,18 @@ def _try_to_write(folder: Path) -> None:
 
 def address(bind: str) -> tuple[str, int]:
     """Return host and port of a setting like ``0.0.0.0:8000``."""
-    host, _, port = bind.rpartition(":")
-    if not port.isdigit() or not 0 < int(port) < 1 << 16:
+    host, colon, port = bind.rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 1 << 16:
         raise RefusedError(f"server.bind (COELOSTAT_BIND) must be host:port, not {bind!r}")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - what the setting says
+
+
+def local_address(bind: str) -> str:
+    """Return ``host:port`` by which this machine itself reaches the server."""
+    host, port = address(bind)
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address, this one too
+        host = "127.0.0.1"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def refuse_busy_port(bind: str) -> None:

@@ -1,7 +1,8 @@
 """The web server's settings, as gunicorn reads them: one process with many threads.
 
 Gunicorn takes every name here that is one of its settings, so none is imported that could be
-mistaken for one. The application is made in gunicorn's worker, so that no database connection is ever forked.
+mistaken for one. The application is made in gunicorn's worker, so that no database connection
+is ever forked.
 """
 
 from typing import Any, Final

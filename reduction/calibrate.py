@@ -18,6 +18,7 @@ from reduction.readout import amplifiers, data_rows, gains_known, sample
 from reduction.saturation import SaturationParams, saturation_level
 from reduction.stats import difference_noise
 
+OWN_NOISE_DOUBT = 1.1  # a frame this many times noisier than its parts has a noise of its own
 NOISE_SAMPLE = 200_000  # pixels of an amplifier from which its level and noise are measured
 
 
@@ -239,14 +240,19 @@ def _noise_model(
     gain = amp.gain_e_per_adu
     read, doubt = _read_noise(amp, overscan, masters, params)
     zero_known = bool(rows.planes) or overscan.noise_adu is not None
-    if gain is not None and read is not None and zero_known:
-        return NoiseModel(floor=read**2, per_adu=1.0 / gain), doubt
     values = sample(rows, NOISE_SAMPLE)
     known = values[np.isfinite(values)]
-    if known.size == 0:
-        return NoiseModel(floor=0.0), doubt
-    sky, noise = float(np.median(known)), difference_noise(values)
+    sky = float(np.median(known)) if known.size else 0.0
+    noise = difference_noise(values)
     floor = (noise if np.isfinite(noise) else 0.0) ** 2
+    if gain is not None and read is not None and zero_known:
+        photons = max(sky, 0.0) / gain
+        expected = read**2 + photons
+        if photons < floor / 2 and floor > OWN_NOISE_DOUBT**2 * expected:
+            found = float(np.sqrt(floor - photons))
+            doubt += [f"read noise {found:.2f} ADU in the frame itself, {read:.2f} ADU expected"]
+            read = found
+        return NoiseModel(floor=read**2, per_adu=1.0 / gain), doubt
     if gain is None:
         return NoiseModel(floor=floor, zero=sky), doubt
     why = "read noise" if zero_known else "zero level"
@@ -257,26 +263,24 @@ def _noise_model(
 def _read_noise(
     amp: Amplifier, overscan: Overscan, masters: Calibrations, params: PlanParams
 ) -> tuple[float | None, list[str]]:
-    """Return the read noise in ADU: measured in the overscan, else stated, else of the bias."""
+    """Return the read noise in ADU, and what is doubtful about it.
+
+    As the overscan shows it; else as it is stated, unless the bias contradicts it by more than
+    the way it was combined could.
+    """
     stated = None
     if amp.read_noise_e is not None and amp.gain_e_per_adu is not None:
         stated = amp.read_noise_e / amp.gain_e_per_adu
     measured = overscan.noise_adu
-    if measured is not None:
-        doubt = []
-        if (
-            stated is not None
-            and not 1 / params.read_noise_doubt < measured / stated < params.read_noise_doubt
-        ):
-            doubt = [f"read noise is stated as {stated:.2f} ADU and measured as {measured:.2f} ADU"]
-        return measured, doubt
-    if stated is not None:
-        return stated, []
-    if masters.bias is not None and masters.bias_frames:
-        return _bias_noise(masters.bias, masters.bias_frames, amp), [
-            "read noise not stated: taken from the master bias"
-        ]
-    return None, []
+    if measured is None and masters.bias is not None and masters.bias_frames:
+        measured = _bias_noise(masters.bias, masters.bias_frames, amp)
+    if measured is None or stated is None:
+        return (stated if measured is None else measured), []
+    if 1 / params.read_noise_doubt < measured / stated < params.read_noise_doubt:
+        return (stated if overscan.noise_adu is None else measured), []
+    return measured, [
+        f"read noise stated as {stated:.2f} ADU, measured as {measured:.2f} ADU and so taken"
+    ]
 
 
 def _bias_noise(bias: Image, frames: int, amp: Amplifier) -> float:

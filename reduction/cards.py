@@ -4,16 +4,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 Value = str | bool | int | float | None
 ProductCard = tuple[str, str | bool | int | float | None, str]
 
 CARD = 80
 _KEYWORD = 8
+_FIELD = CARD - _KEYWORD - 1  # after the equals sign of a card with a keyword in its columns
 # Where the layout of a header is remembered: a longer header is not one of a series.
 _MAX_REMEMBERED_HEADER = 65536
 _NO_VALUE = frozenset({"", "COMMENT", "HISTORY", "CONTINUE", "END"})
-_HAS_LONG = ""  # key of an index whose header has keywords outside their eight columns
+_EQUALS = 0x3D
+_COMMENTARY = frozenset({"", "COMMENT", "HISTORY", "END"})
 # HIERARCH cards, and keywords too long for their column: anything up to the first "=".
 _LONG_CARD = re.compile(rb"\s*(?:HIERARCH\s+)?([^=/']+?)\s*=", re.IGNORECASE)
 _UNPRINTABLE = dict.fromkeys([*range(32), *range(127, 160)])
@@ -94,10 +97,15 @@ def parse_value(field: bytes) -> Value:
     return decode(token) if number is None else number
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def parse_text(field: bytes) -> str:
     """Return the value of a field as it is written, without quotes: ``89113e6`` stays so."""
     return decode(_split(field)[0])
+
+
+@lru_cache(maxsize=16384)
+def _card_text(card: bytes) -> str:
+    return decode(card).rstrip()
 
 
 @lru_cache(maxsize=4096)
@@ -106,22 +114,35 @@ def parse_comment(field: bytes) -> str:
     return decode(_split(field)[2]).strip()
 
 
-def _index(columns: bytes, n_cards: int) -> dict[str, int]:
-    """Return keyword to the offset of its value field, from the nine leading columns of cards."""
-    index: dict[str, int] = {}
-    column = [columns[i * n_cards : (i + 1) * n_cards] for i in range(_KEYWORD + 1)]
-    for i, letters in enumerate(zip(*column, strict=True)):
-        keyword = bytes(letters[:_KEYWORD]).decode("latin-1").rstrip().upper()
-        if keyword in _NO_VALUE:
-            continue
-        if letters[_KEYWORD] == 0x3D:  # "="
-            index.setdefault(keyword, i * CARD + _KEYWORD + 1)
-        else:
-            index[_HAS_LONG] = -1
-    return index
+class Layout:
+    """Where the keywords of a header stand; all headers of one form share it.
+
+    Attributes
+    ----------
+    at : dict
+        Keyword to the offset of its value field.
+    plain : bool
+        Whether all keywords are in their eight columns and no string is continued.
+    notes : dict
+        What those who read such headers want to remember of them; they bound it themselves.
+    """
+
+    __slots__ = ("at", "notes", "plain")
+
+    def __init__(self, columns: bytes, n_cards: int) -> None:
+        self.at: dict[str, int] = {}
+        self.plain = True
+        self.notes: dict[Any, Any] = {}
+        column = [columns[i * n_cards : (i + 1) * n_cards] for i in range(_KEYWORD + 1)]
+        for i, letters in enumerate(zip(*column, strict=True)):
+            keyword = bytes(letters[:_KEYWORD]).decode("latin-1").rstrip().upper()
+            if letters[_KEYWORD] == _EQUALS and keyword not in _NO_VALUE:
+                self.at.setdefault(keyword, i * CARD + _KEYWORD + 1)
+            elif keyword not in _COMMENTARY:
+                self.plain = False
 
 
-_remembered_index = lru_cache(maxsize=512)(_index)
+_remembered_layout = lru_cache(maxsize=128)(Layout)
 
 
 class Cards(Mapping[str, Value]):
@@ -139,7 +160,7 @@ class Cards(Mapping[str, Value]):
         Where a keyword that is not here is looked for.
     """
 
-    __slots__ = ("_at", "_fallback", "_long", "_plain", "_raw")
+    __slots__ = ("_at", "_fallback", "_long", "_plain", "_raw", "_simple", "layout")
 
     def __init__(self, raw: bytes, fallback: "Cards | None" = None) -> None:
         self._raw = raw
@@ -147,9 +168,11 @@ class Cards(Mapping[str, Value]):
         self._long: dict[str, int] | None = None
         n_cards = len(raw) // CARD
         columns = b"".join([raw[i : n_cards * CARD : CARD] for i in range(_KEYWORD + 1)])
-        build = _remembered_index if len(raw) <= _MAX_REMEMBERED_HEADER else _index
-        self._at = build(columns, n_cards)
-        self._plain = _HAS_LONG not in self._at
+        build = _remembered_layout if len(raw) <= _MAX_REMEMBERED_HEADER else Layout
+        self.layout = build(columns, n_cards)
+        self._at = self.layout.at
+        self._plain = self.layout.plain
+        self._simple = self._plain and fallback is None
 
     @classmethod
     def from_text(cls, lines: "list[str] | str") -> "Cards":
@@ -164,7 +187,6 @@ class Cards(Mapping[str, Value]):
     def _find(self, keyword: str) -> int | None:
         """Return the offset of a keyword's value field in these cards, None where it is not."""
         at = self._at.get(keyword)
-        # Most look-ups miss: what follows is only for keywords of unusual form.
         if at is not None or (self._plain and keyword.isupper()):
             return at
         keyword = keyword.upper().removeprefix("HIERARCH ")
@@ -209,6 +231,19 @@ class Cards(Mapping[str, Value]):
 
     def get(self, keyword: str, default: Value = None) -> Value:  # type: ignore[override]
         """Return the parsed value of a keyword, `default` where it is absent or has none."""
+        at = self._at.get(keyword)
+        if at is None:
+            # Most look-ups of a translation miss: they must be over here.
+            if self._simple and keyword.isupper():
+                return default
+            return self._get_otherwise(keyword, default)
+        value = parse_value(self._raw[at : at + _FIELD])
+        if type(value) is str and value.endswith("&"):
+            return self._continued(value, at)
+        return default if value is None else value
+
+    def _get_otherwise(self, keyword: str, default: Value) -> Value:
+        """Look for a keyword that is not written as it is spelt, or is not here."""
         at = self._find(keyword)
         if at is None:
             return default if self._fallback is None else self._fallback.get(keyword, default)
@@ -217,19 +252,25 @@ class Cards(Mapping[str, Value]):
 
     def text(self, keyword: str) -> str:
         """Return a value as it is written ("" where absent): numbers keep all their digits."""
-        at = self._find(keyword)
+        at = self._at.get(keyword)
+        if at is None:
+            if self._simple and keyword.isupper():
+                return ""
+            at = self._find(keyword)
         if at is None:
             return "" if self._fallback is None else self._fallback.text(keyword)
-        value = self._value(at)
-        return value if isinstance(value, str) else parse_text(self._field(at))
+        text = parse_text(self._field(at))
+        return self._continued(text, at) if text.endswith("&") else text
 
     def raw(self, keyword: str) -> str:
         """Return a keyword's card as it stands in the file, "" where it is absent."""
-        at = self._find(keyword)
+        at = self._at.get(keyword)
+        if at is None:
+            at = self._find(keyword)
         if at is None:
             return "" if self._fallback is None else self._fallback.raw(keyword)
         start = at - at % CARD
-        return decode(self._raw[start : start + CARD]).rstrip()
+        return _card_text(self._raw[start : start + CARD])
 
     def comment(self, keyword: str) -> str:
         """Return the comment of a keyword's card, "" where it has none."""
@@ -279,6 +320,11 @@ class Cards(Mapping[str, Value]):
         ]
 
     @property
+    def alone(self) -> bool:
+        """Whether every value is in a card of its own, with no other header behind."""
+        return self._simple
+
+    @property
     def raw_bytes(self) -> bytes:
         """The cards as they stand in the file."""
         return self._raw
@@ -291,13 +337,16 @@ class Cards(Mapping[str, Value]):
     def __contains__(self, keyword: object) -> bool:
         if not isinstance(keyword, str):
             return False
+        if keyword in self._at:
+            return True
+        if self._simple and keyword.isupper():
+            return False
         if self._find(keyword) is not None:
             return True
         return self._fallback is not None and keyword in self._fallback
 
     def __iter__(self) -> Iterator[str]:
         names = dict.fromkeys([*self._at, *self._long_index()])
-        names.pop(_HAS_LONG, None)
         if self._fallback is not None:
             names |= dict.fromkeys(self._fallback)
         return iter(names)

@@ -84,7 +84,7 @@ def flag_cosmic_rays(
         return Image(image.data, image.variance, mask, image.unit)
     mask[hits] |= np.uint16(PixelFlag.INTERPOLATED)
     data = np.where(hits, search.data, image.data)
-    variance = np.where(hits, search.variance, image.variance)
+    variance = np.where(hits, search.variance, image.variance).astype(np.float32, copy=False)
     return Image(data, variance, mask, image.unit)
 
 
@@ -107,7 +107,12 @@ class _Search:
         data, variance = _writable(image.data), _writable(image.variance)
         rows = sampled_rows(*image.shape)
         good = image.mask[rows] == 0
-        sky, noise2, low2 = _levels(image.data[rows][good], image.variance[rows][good])
+        if image.unit != "electron":
+            # The photon noise of sources is not known. Without any, all that is bright would
+            # pass for sharp: take one electron an ADU.
+            middle = np.float32(np.median(image.data[rows][good]) if good.any() else 0)
+            variance += np.maximum(np.nan_to_num(data) - middle, 0)
+        sky, noise2, low2 = _levels(image.data[rows][good], variance[rows][good])
         bad = (image.mask & NOT_SEARCHED) != 0
         places = np.argwhere(bad).astype(np.int32)
         kernel.fill_places(data, (bad, bad), places, sky)

@@ -5,8 +5,7 @@ import mmap
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +110,14 @@ class _GzipSource:
                 return unpacked
 
 
-@contextmanager
-def _source(path: Path) -> Iterator[Source]:
+def _scan(path: Path, limits: Limits) -> list[HduLayout]:
+    """Return where the HDUs of a file lie, guarded."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        plain = _PlainSource(descriptor)
-        yield _GzipSource(descriptor) if plain.read(0, 2) == _GZIP else plain
+        source: Source = _PlainSource(descriptor)
+        if source.read(0, 2) == _GZIP:
+            source = _GzipSource(descriptor)
+        return scan_layout(source, limits, path.name)
     finally:
         os.close(descriptor)
 
@@ -143,8 +144,7 @@ def read_headers(path: Path, *, limits: Limits = Limits()) -> FileHeaders:  # no
     OSError
         Where the file cannot be read.
     """
-    with _source(path) as source:
-        layouts = scan_layout(source, limits, path.name)
+    layouts = _scan(path, limits)
     digest = hashlib.sha256()
     for hdu in layouts:
         digest.update(hdu.cards.raw_bytes)
@@ -161,13 +161,11 @@ def content_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unpacked(path: Path) -> memoryview | mmap.mmap:
-    """Return a file's content: mapped, or in memory where it is gzipped."""
+def _unpacked(path: Path, n_bytes: int) -> memoryview | mmap.mmap:
+    """Return a file's content: mapped, or its first `n_bytes` in memory where it is gzipped."""
     with path.open("rb") as file:
         if file.read(2) == _GZIP:
-            file.seek(0)
-            unpacker = zlib.decompressobj(31)
-            return memoryview(unpacker.decompress(file.read()))
+            return memoryview(_GzipSource(file.fileno()).read(0, n_bytes))
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
@@ -210,16 +208,22 @@ def _plane(content: memoryview | mmap.mmap, hdu: HduLayout) -> tuple[RawPlane, f
 
 
 def _tiled_plane(path: Path, index: int) -> RawPlane:
+    """Return the pixels of a tile-compressed image, which astropy unpacks and scales."""
     from astropy.io import fits  # a slow import, and only compressed pixels need it
+    from astropy.io.fits.hdu.compressed._compression import CfitsioException
 
+    broken = (
+        CfitsioException, fits.VerifyError, OSError, ValueError, TypeError, KeyError, IndexError,
+        AttributeError, ArithmeticError, RuntimeError, EOFError, zlib.error, MemoryError,
+    )  # fmt: skip
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with fits.open(path, memmap=False) as hdus:
                 data = np.asarray(hdus[index].data)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except broken as error:
         raise BadFileError(
-            "bad_tiles", f"{path.name}: cannot unpack its tiles: {error}."
+            "bad_tiles", f"{path.name}: its tiles do not unpack: {error}."
         ) from error
     return data.reshape(data.shape[-2:] if data.ndim > 1 else (1, -1))
 
@@ -247,12 +251,12 @@ def open_exposure(path: Path, info: FrameInfo, *, sha256: bool = False) -> Expos
     BadFileError
         Where the file is no longer what its header said.
     """
-    with _source(path) as source:
-        layouts = scan_layout(source, Limits(), path.name)
+    layouts = _scan(path, Limits())
     wanted = sorted({amplifier.hdu for amplifier in info.amplifiers} or set(info.hdus))
     if wanted[-1] >= len(layouts) or any(not layouts[i].shape for i in wanted):
         raise BadFileError("changed", f"{path.name} has changed: its image is no longer there.")
-    content = _unpacked(path) if any(not layouts[i].tiles for i in wanted) else None
+    plain = any(not layouts[i].tiles for i in wanted)
+    content = _unpacked(path, layouts[wanted[-1]].end) if plain else None
     planes: dict[int, RawPlane] = {}
     offset: dict[int, float] = {}
     for i in wanted:
@@ -346,9 +350,8 @@ def read_product(path: Path, *, verify: bool = True) -> tuple[Image, Cards]:
     BadFileError
         ``not_product`` where SCI, VAR or DQ is missing, ``checksum`` where one does not hold.
     """
-    with _source(path) as source:
-        layouts = scan_layout(source, Limits(), path.name)
-    content = _unpacked(path)
+    layouts = _scan(path, Limits())
+    content = _unpacked(path, layouts[-1].end)
     if verify:
         for hdu in layouts:
             _verify(content, hdu, path.name)

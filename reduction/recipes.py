@@ -31,6 +31,7 @@ from reduction.masters import (
 )
 from reduction.pedestal import Calibrations, DarkFrame
 from reduction.saturation import SaturationParams, flag_bleeding
+from reduction.seams import match_amplifiers
 from reduction.stats import plane_stats
 
 __all__ = [
@@ -280,8 +281,11 @@ def calibrate(
     plan = plan_calibration(exposure, calibrations, params=params.plan)
     run = Run(threads, progress)
     image = detrend(exposure, plan.steps, flat_floor=params.flat_floor, run=run.part(0, 2))
-    image = _flag_bleeding(image, plan.steps.amplifiers, params.plan.saturation)
     done, notes = list(plan.done), list(plan.notes)
+    if plan.steps.masters.flat is None and "flat" not in exposure.info.done:
+        image, said = match_amplifiers(image, [part.amp.target for part in plan.steps.amplifiers])
+        notes += said
+    image = _flag_bleeding(image, plan.steps.amplifiers, params.plan.saturation)
     if params.cosmic_rays is not None and exposure.info.technique != "spectroscopy":
         image = flag_cosmic_rays(image, params=params.cosmic_rays, run=run.part(1, 2))
         done.append("cosmic rays")

@@ -173,7 +173,7 @@ def _read_body(*, lenient: bool) -> tuple[dict[str, Any], MultiDict[str, FileSto
 
 
 def _declared_form(*, lenient: bool) -> tuple[dict[str, Any], MultiDict[str, FileStorage]]:
-    first, *_ = request.form
+    first = next(iter(request.form), "")
     if first[:1] in {"{", "["} and not request.files:
         # curl -d '{...}' declares a form; where the body was parsed before us, its text is a name
         return _text_body(first, lenient=lenient), MultiDict()

@@ -7,16 +7,26 @@ from app.errors import ConflictError, NotFoundError
 from app.jobs import masters, science, storing
 from app.jobs.runner import JobContext
 from app.models import Block, BlockKind, User
-from app.services import events, plan
+from app.services import events, plan, processing
 from app.services.block_members import label
+from reduction.errors import ReductionError
 
 _MASTERS = frozenset({BlockKind.BIAS, BlockKind.DARK, BlockKind.FLAT})
 
 
 def process_block(context: JobContext) -> None:
-    """Make a block's master, or reduce its science frames."""
+    """Make a block's master, or reduce its science frames; what waits for it may go on anyway."""
     block = _block(context)
     storing.check_room(context)
+    try:
+        _process(context, block)
+    except (ReductionError, ConflictError):
+        with context.checkpoint():
+            processing.release_waiting(context.job_id)
+        raise
+
+
+def _process(context: JobContext, block: Block) -> None:
     if block.kind in _MASTERS:
         masters.make(context, block)
     elif block.kind == BlockKind.SCI:

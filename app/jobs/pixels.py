@@ -23,6 +23,7 @@ from reduction.frameinfo import FrameInfo
 from reduction.image import FloatPlane, Image
 from reduction.recipes import Calibrations, DarkFrame
 
+_NOT_OURS: Final = "not_product"
 _MASTERS_KEPT: Final = 6  # in the memory of a job: three for each of two settings
 
 
@@ -136,8 +137,11 @@ class MasterShelf:
 
     def _read_ours_or_theirs(self, frame: Frame) -> Image:
         path = self._paths.locate(frame.path)
-        if frame.fingerprint:
+        try:
             return fitsio.read_product(path)[0]
+        except BadFileError as error:
+            if error.code != _NOT_OURS:
+                raise
         info = ingest.frame_info(frame)
         exposure = fitsio.open_exposure(path, info)
         return foreign_master(exposure, mask=self._mask(frame, info))

@@ -70,13 +70,20 @@ def reduce(context: JobContext, block: Block) -> None:
 
 def _check_unmixed(context: JobContext, block: Block) -> None:
     good = [entry.frame for entry in block.entries if not shortcoming(entry.frame)]
-    if good and (mixed := mixture(good, BlockKind.SCI, Tolerances.of(context.settings))):
+    if good and (mixed := mixture(good, BlockKind.SCI, _tolerances(context))):
         raise ConflictError(f"{label(block)} mixes frames that do not belong together: {mixed}")
 
 
 def _params(context: JobContext) -> CalibrateParams:
-    near = Tolerances.of(context.settings)
-    return CalibrateParams(plan=PlanParams(exptime_tolerance=near.exptime))
+    wants_masks = "mc" in str(context.arguments.get("code", "mc"))
+    params = CalibrateParams(plan=PlanParams(exptime_tolerance=_tolerances(context).exptime))
+    if wants_masks and context.settings.flag("reduction.cosmic_rays"):
+        return params
+    return replace(params, cosmic_rays=None)
+
+
+def _tolerances(context: JobContext) -> Tolerances:
+    return Tolerances.of(context.settings)
 
 
 def _reduce_pending(context: JobContext, block: Block, run: _Run) -> None:

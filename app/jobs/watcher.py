@@ -4,35 +4,54 @@ import logging
 from collections.abc import Callable
 
 from flask import Flask
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
+from app import config
+from app.db import db
 from app.errors import AppError
-from app.services import ingest, processes, settings
+from app.models import Frame, Level
+from app.services import ingest, plan, processes, settings
 
 log = logging.getLogger(__name__)
 
 
-def run(app: Flask, must_stop: Callable[[], bool]) -> None:
-    """Scan RAW every `scan.interval_s` while `scan.watch` is on.
+class Watcher:
+    """Scans RAW by itself: a job each time would bury the night's own jobs under thousands."""
 
-    It scans by itself: a job each time would bury the night's own jobs under thousands.
-    """
-    processes.limit_memory(app.extensions["coelostat.config"].worker_memory_mb)
-    said = ""
-    while not must_stop():
-        with app.app_context():
-            snapshot = settings.snapshot()
-            trouble = look() if snapshot.flag("scan.watch") else ""
-        if trouble != said:
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._said = ""
+        self._newest: int | None = None
+        self._planned: int | None = None
+
+    def run(self, must_stop: Callable[[], bool]) -> None:
+        """Look every `scan.interval_s` while `scan.watch` is on."""
+        with self._app.app_context():
+            processes.limit_memory(config.current().worker_memory_mb)
+        while not must_stop():
+            with self._app.app_context():
+                interval_s = settings.snapshot().number("scan.interval_s")
+                self.look()
+            processes.sleep(interval_s, must_stop)
+
+    def look(self) -> None:
+        """Scan RAW once, and have the plan made once nothing new comes any more."""
+        try:
+            if settings.snapshot().flag("scan.watch"):
+                ingest.scan("")
+            self._plan()
+            trouble = ""
+        except (AppError, OSError, OperationalError) as error:
+            trouble = f"RAW was not scanned: {error}"
+        if trouble != self._said:
             log.warning("%s", trouble or "RAW can be read again")
-        said = trouble
-        processes.sleep(snapshot.number("scan.interval_s"), must_stop)
+        self._said = trouble
 
-
-def look() -> str:
-    """Scan RAW once; return why that was not possible, nothing where it was."""
-    try:
-        ingest.scan("")
-    except (AppError, OSError, OperationalError) as error:
-        return f"RAW was not scanned: {error}"
-    return ""
+    def _plan(self) -> None:
+        """Frames come through other doors too, so what counts is the newest row."""
+        before = self._newest
+        self._newest = db.session.scalar(select(func.max(Frame.id)).where(Frame.level == Level.RAW))
+        if self._newest == before and self._newest != self._planned:
+            plan.auto()
+            self._planned = self._newest

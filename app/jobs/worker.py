@@ -20,6 +20,7 @@ from rq.serializers import JSONSerializer
 
 import app.jobs
 from app import config, paths
+from app.db import db
 from app.services import courier, processes
 from reduction import recipes
 
@@ -43,6 +44,7 @@ class ForkingWorker(Worker):
         """Run one delivery in the fork, which ends with it."""
         processes.leave_orphanage(self._parent)
         with self._application.app_context():
+            db.engine.dispose(close=False)  # were there a connection, it would be the parent's
             processes.limit_memory(config.current().worker_memory_mb)
             super().main_work_horse(job, queue)
 

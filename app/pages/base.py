@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apiflask import APIBlueprint
-from flask import Flask, Response, flash, g, redirect, render_template, request, url_for
+from flask import Response, flash, g, redirect, render_template, request, url_for
 from flask.sansio.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
@@ -100,10 +100,12 @@ def show_utc(moment: datetime | None, shape: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 @blueprint.app_template_filter("local")
 def show_local(moment: datetime | None, shape: str = "%H:%M") -> str:
-    """Return a time in the zone of the site, with the zone's name."""
+    """Return a time in the zone of the site, with the zone's name; nothing where that is UTC."""
     if moment is None:
         return ""
     there = moment.astimezone(site_zone())
+    if there.tzname() == "UTC":
+        return ""
     return f"{there.strftime(shape)} {there.tzname()}"
 
 
@@ -153,7 +155,7 @@ def show_refusal(error: AppError) -> ResponseReturnValue:
     if not is_for_people():
         return {"detail": str(error)}, error.status, throttle.retry_headers(error)
     if isinstance(error, NotAuthenticatedError):
-        return _to_sign_in()
+        return _to_sign_in(str(error))
     if wants_fragment():
         return Response(str(error), error.status, mimetype="text/plain")
     fields = error.fields if isinstance(error, InvalidRequestError) else {}
@@ -166,14 +168,14 @@ def wants_fragment() -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
-def _to_sign_in() -> ResponseReturnValue:
-    asked = request.full_path.rstrip("?") if request.method == "GET" else "/"
+def _to_sign_in(why: str) -> ResponseReturnValue:
     if wants_fragment():
-        asked = "/" + (request.headers.get("HX-Current-URL", "").split("/", 3) + [""] * 4)[3]
-        address = url_for("pages.sign_in", next=own_address(asked))
+        shown = urlsplit(request.headers.get("HX-Current-URL", "")).path
+        address = url_for("pages.sign_in", next=own_address(shown))
         return Response("Your session ended.", 401, headers={"HX-Redirect": address})
     if request.accept_mimetypes.best == "application/json" or "Authorization" in request.headers:
-        return {"detail": "Authentication credentials were not provided."}, 401
+        return {"detail": why}, 401, {"WWW-Authenticate": "Token"}
+    asked = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("pages.sign_in", next=asked))
 
 
@@ -206,8 +208,3 @@ def _error_page(status: int, message: str, fields: Mapping[str, str]) -> str:
         fields=fields,
         sentence=_SENTENCES.get(status, ""),
     )
-
-
-def url_of(app: Flask, endpoint: str, **values: Any) -> str:  # noqa: ANN401 - parts of an address
-    """Return the address of a page of another part of the house, "" where it has none."""
-    return url_for(endpoint, **values) if endpoint in app.view_functions else ""

@@ -7,7 +7,7 @@ Each stream holds a thread of the web server, so there is a limit a person and o
 import json
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -23,7 +23,7 @@ from app.pages.base import blueprint
 from app.services import events
 
 LOOK_S: Final = 1.0  # between two looks at the events
-HEARTBEAT_S: Final = 15.0  # a silent stream says that it lives, and so finds out if it does not
+HEARTBEAT_S: Final = 5.0  # a silent stream says that it lives, and so finds out if it does not
 LONGEST_S: Final = 600.0  # then the browser connects anew, perhaps to another process
 PER_USER: Final = 8
 _KEPT: Final = 1000
@@ -53,35 +53,46 @@ class Watcher:
     changed: threading.Condition = field(default_factory=threading.Condition)
     recent: deque[Change] = field(default_factory=lambda: deque(maxlen=_KEPT))
     last_id: int = 0
-    streams: Counter[int] = field(default_factory=Counter)
+    streams: list["Stream"] = field(default_factory=list)  # the oldest first
     thread: threading.Thread | None = None
 
-    def enter(self, user_id: int) -> None:
-        """Count a stream in, and start looking where it is the first."""
+    def enter(self, stream: "Stream") -> None:
+        """Take a stream in, at the cost of its user's oldest where there are too many.
+
+        A page that was left keeps its stream until the next heartbeat finds nobody there, so
+        somebody who only turns pages quickly must not be refused.
+        """
         newest = events.latest_id()
         with self.changed:
-            if self.streams[user_id] >= PER_USER or self.streams.total() >= self.most_streams:
+            own = [other for other in self.streams if other.user_id == stream.user_id]
+            if len(own) >= PER_USER:
+                self.streams.remove(own[0])
+                own[0].is_wanted = False
+            if len(self.streams) >= self.most_streams:
                 raise ThrottledError(wait_s=30)
-            self.streams[user_id] += 1
+            self.streams.append(stream)
             if self.thread is None:
                 self.last_id = newest
                 self.thread = threading.Thread(target=self._watch, name="events", daemon=True)
                 self.thread.start()
+            self.changed.notify_all()
 
-    def leave(self, user_id: int) -> None:
-        """Count a stream out."""
+    def leave(self, stream: "Stream") -> None:
+        """Let a stream go."""
         with self.changed:
-            self.streams[user_id] -= 1
-            self.streams += Counter()  # forget who has none
+            if stream in self.streams:
+                self.streams.remove(stream)
 
-    def after(self, event_id: int, timeout_s: float) -> Sequence[Change]:
-        """Return what happened after an event, waiting for it if need be."""
+    def after(self, event_id: int, stream: "Stream") -> Sequence[Change]:
+        """Return what happened after an event, waiting a while for it if need be."""
         with self.changed:
-            self.changed.wait_for(lambda: self.last_id > event_id, timeout_s)
+            self.changed.wait_for(
+                lambda: self.last_id > event_id or not stream.is_wanted, HEARTBEAT_S
+            )
             return [change for change in self.recent if change.id > event_id]
 
     def _watch(self) -> None:
-        while self._is_wanted():
+        while self._has_streams():
             time.sleep(LOOK_S)
             try:
                 with self.app.app_context():
@@ -89,12 +100,11 @@ class Watcher:
             except SQLAlchemyError as error:  # the database is busy, or away: look again
                 self.app.logger.warning("live pages cannot look for news: %s", error)
 
-    def _is_wanted(self) -> bool:
+    def _has_streams(self) -> bool:
         with self.changed:
-            if self.streams.total() == 0:
+            if not self.streams:
                 self.thread = None
-                return False
-        return True
+            return bool(self.streams)
 
     def _look(self) -> None:
         found = [Change(e.id, e.topic, dict(e.subject)) for e in events.since(self.last_id)]
@@ -115,40 +125,39 @@ def watcher() -> Watcher:
     return cast(Watcher, found)
 
 
-@blueprint.get("/events/")
-def stream_events() -> ResponseReturnValue:
-    """Send what changes, until the page is closed or ten minutes are over."""
-    user_id, watching = current_user().id, watcher()
-    watching.enter(user_id)
-    response = Response(_Stream(watching, user_id), mimetype="text/event-stream")
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"  # a proxy must pass each event on at once
-    return response
-
-
-class _Stream:
-    """The body of one response; closing it, read or not, counts the stream out."""
+class Stream:
+    """The body of one response; closing it, read or not, gives its place back."""
 
     def __init__(self, watching: Watcher, user_id: int) -> None:
+        self.user_id = user_id
+        self.is_wanted = True
         self._watching = watching
-        self._user_id = user_id
-        self._open = True
         self._lines = self._told()
+        watching.enter(self)
 
     def __iter__(self) -> Iterator[str]:
         return self._lines
 
     def close(self) -> None:
-        """Count the stream out, once."""
-        if self._open:
-            self._open = False
-            self._watching.leave(self._user_id)
+        """Give the place back."""
+        self._watching.leave(self)
 
     def _told(self) -> Iterator[str]:
         ends = time.monotonic() + LONGEST_S
         last_id = self._watching.last_id
         yield "retry: 3000\n\n"
-        while time.monotonic() < ends:
-            found = self._watching.after(last_id, HEARTBEAT_S)
+        while self.is_wanted and time.monotonic() < ends:
+            found = self._watching.after(last_id, self)
             last_id = found[-1].id if found else last_id
             yield "".join(change.as_text() for change in found) or ": still here\n\n"
+        if not self.is_wanted:
+            yield "event: rest\ndata: {}\n\n"  # a newer page of the same person took the place
+
+
+@blueprint.get("/events/")
+def stream_events() -> ResponseReturnValue:
+    """Send what changes, until the page is closed or ten minutes are over."""
+    response = Response(Stream(watcher(), current_user().id), mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"  # a proxy must pass each event on at once
+    return response

@@ -15,6 +15,9 @@ from app.services import ingest, nights, plan, settings
 from app.services.frames import FrameFilters
 
 UNDATED: Final = "undated"
+NOTHING_DUE: Final = (
+    "Nothing is due: what can be processed is. The plan says why a frame is in no block."
+)
 LEVELS: Final = {"0": "raw", "1": "masters", "2": "reduced"}
 
 
@@ -73,7 +76,7 @@ def show_night(name: str) -> ResponseReturnValue:
         problems_only="problems" in request.args,
         after_id=request.args.get("after", type=int),
     )
-    shown = {"page": page, "name": name, "night": night, "filters": request.args}
+    shown = {"page": page, "name": name, "night": night, "filters": request.args, "level": _level()}
     if request.headers.get("HX-Target") == "frames":
         return render_template("parts/night_frames.html", **shown)
     before, after = nights.neighbours(user, night) if night else (None, None)
@@ -92,21 +95,24 @@ def _filters() -> FrameFilters:
     chosen = FrameFilters(contains=request.args.get("contains", "").strip())
     if kind := request.args.get("kind"):
         chosen["kind"] = kind
-    level = request.args.get("level", "")
-    if level:
-        if level not in LEVELS:
-            raise InvalidRequestError(level=f"must be one of {', '.join(LEVELS)}")
+    if level := _level():
         chosen["level"] = int(level)
     return chosen
+
+
+def _level() -> str:
+    """Return the level asked for, "" for all; raw frames where nothing is said."""
+    level = request.args.get("level", "0")
+    if level and level not in LEVELS:
+        raise InvalidRequestError(level=f"must be one of {', '.join(LEVELS)}")
+    return level
 
 
 @blueprint.post("/night/<name>/process/")
 def process_night(name: str) -> ResponseReturnValue:
     """Make the blocks of a night and put them all to work."""
     queued = plan.process(parse_night(name), current_user())
-    message = (
-        f"{len(queued)} jobs are in the queue." if queued else "Everything is processed already."
-    )
+    message = f"{len(queued)} jobs are in the queue." if queued else NOTHING_DUE
     return back(message, url_for("pages.show_night", name=name))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from app.db import db, transaction
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import Block, BlockKind, Frame, Job, SuperflatLink, User
-from app.services import access, block_members, events, frames, processing
+from app.services import access, block_members, events, frames, processing, ready_masters
 from app.services.block_members import Chosen, label
 
 _GROUPED: Final = frozenset({BlockKind.FLAT, BlockKind.SCI})  # kinds that come in bands
@@ -117,12 +117,20 @@ def process(block: Block, *, owner: User | None, code: str = "") -> Job:
     return processing.process(block, owner=owner, code=code)
 
 
+def register(kind: BlockKind, filepath: str, *, owner: User | None) -> Block:
+    """Make a processed block of a master made elsewhere, given by its path in the data root."""
+    return ready_masters.register(kind, filepath, owner=owner)
+
+
 def toggle_valid(block: Block) -> Block:
     """Turn a block's validity round; its blocks by band follow it. Invalid masters rest unused."""
     with transaction():
         block.is_valid = not block.is_valid
         for part in [block, *block.children]:
             part.is_valid = block.is_valid
+            if part.master is not None:
+                word = "valid" if block.is_valid else "invalid"
+                frames.flag_outdated(part.master, f"{label(part)} was set {word}")
             events.publish("block", block=part.id)
     return block
 
@@ -246,6 +254,7 @@ __all__ = [
     "get",
     "label",
     "process",
+    "register",
     "remove",
     "set_comment",
     "set_status",

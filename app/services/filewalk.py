@@ -5,6 +5,7 @@ import stat
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ _PACKED_OTHERWISE: Final = {".bz2": "bzip2", ".z": "Unix compress"}
 _TAKEN: Final = (*(image + packed for image in _IMAGES for packed in _PACKED_WELL), ".fz")
 _REFUSED: Final = tuple(image + packed for image in _IMAGES for packed in _PACKED_OTHERWISE)
 _SUFFIXES: Final = _TAKEN + _REFUSED
+_LONGEST_SUFFIX: Final = max(map(len, _SUFFIXES))
 # Characters that would break a log line, a CSV or the database: controls, line ends, and the
 # surrogates that stand for bytes which are no UTF-8.
 _UNSAFE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -60,19 +62,20 @@ class Walk:
         folders = [self.folder]
         while folders:
             here = folders.pop()
+            below = f"{here}/" if here else ""
             found: list[Seen] = []
             for entry in self._listing(here):
-                path = f"{here}/{entry.name}" if here else entry.name
-                if entry.name.startswith("."):
+                name = entry.name
+                if name.startswith("."):
                     self.ignored += 1
                 elif entry.is_symlink():
-                    links.extend(self._linked(path))
+                    links += self._linked(below + name)
                 elif entry.is_dir(follow_symlinks=False):
-                    folders.append(path)
-                elif is_image_name(entry.name):
-                    found.extend(self._seen(entry, path))
-                else:
+                    folders.append(below + name)
+                elif not name.lower().endswith(_SUFFIXES):
                     self.ignored += 1
+                elif (seen := self._stat(entry, below + name)) is not None:
+                    found.append(seen)
             yield found
         yield links
 
@@ -91,22 +94,22 @@ class Walk:
     def _listing(self, folder: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.root / folder) as entries:
-                return sorted(entries, key=lambda entry: entry.name)
+                return sorted(entries, key=attrgetter("name"))
         except (FileNotFoundError, NotADirectoryError):  # went away since its parent was listed
             return []
         except OSError as error:
             self.unread[folder] = error.strerror or "cannot be read"
             return []
 
-    def _seen(self, entry: os.DirEntry[str], path: str) -> Iterator[Seen]:
+    def _stat(self, entry: os.DirEntry[str], path: str) -> Seen | None:
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
-            return
+            return None
         except OSError as error:
             self.unread[path] = error.strerror or "cannot be read"
-            return
-        yield _seen(path, status, _problem_of(path, status))
+            return None
+        return _seen(path, status, _problem_of(path, status))
 
     def _linked(self, path: str) -> Iterator[Seen]:
         """Yield a link that matters: to an image file, or out of RAW.
@@ -185,7 +188,7 @@ def _seen(path: str, status: os.stat_result, problem: Problem | None) -> Seen:
 
 
 def _problem_of(path: str, status: os.stat_result) -> Problem | None:
-    lower = path.lower()
+    lower = path[-_LONGEST_SUFFIX:].lower()
     if lower.endswith(_REFUSED):
         kind = _PACKED_OTHERWISE["." + lower.rpartition(".")[2]]
         return Problem(

@@ -107,6 +107,9 @@ def toggle_valid(frame: Frame) -> Frame:
         frame.is_valid = not frame.is_valid
         if frame.level == Level.RAW:
             _make_masters_due(frame)
+        elif frame.level == Level.MASTER:
+            word = "valid" if frame.is_valid else "invalid"
+            flag_outdated(frame, f"{frame.kind} master {frame.id} was set {word}")
         changed(frame)
     return frame
 
@@ -158,6 +161,32 @@ def _children(frame: Frame, *roles: str) -> Select[Frame]:
         FrameParent.parent_id == frame.id, FrameParent.role.in_(roles)
     )
     return select(Frame).where(Frame.id.in_(made)).order_by(Frame.id)
+
+
+def flag_outdated(frame: Frame, reason: str) -> int:
+    """Flag everything that was made with a frame, and with that; return how many rows."""
+    seen: set[int] = {frame.id}
+    front = [frame]
+    while front:
+        found = [child for parent in front for child in made_with(parent)]
+        front = [child for child in found if child.id not in seen]
+        for child in front:
+            seen.add(child.id)
+            child.outdated = reason
+            changed(child)
+    _make_due(seen - {frame.id})
+    return len(seen) - 1
+
+
+def _make_due(frame_ids: set[int]) -> None:
+    """Set back the status of the blocks that made these frames."""
+    if not frame_ids:
+        return
+    of_products = select(BlockFrame.block_id).where(BlockFrame.product_id.in_(frame_ids))
+    blocks = select(Block).where(Block.master_id.in_(frame_ids) | Block.id.in_(of_products))
+    for block in db.session.scalars(blocks):
+        block.status = 0
+        events.publish("block", block=block.id)
 
 
 def changed(frame: Frame) -> None:

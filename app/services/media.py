@@ -33,15 +33,22 @@ def find(user: User | None, relative: str) -> Path:
     """
     if user is None and not settings.snapshot().flag("access.media_open"):
         raise NotAuthenticatedError("Authentication credentials were not provided.")
-    if any(part.startswith(".") for part in relative.split("/") if part):
-        raise NotFoundError("no such file")  # hidden: a product that is still being written
-    path = paths.current().locate(relative)
+    path = _located(relative)
     names = {_tidy(relative), _canonical(path)}
+    if any(part.startswith(".") and part != ".." for name in names for part in name.split("/")):
+        raise NotFoundError("no such file")  # hidden: a product that is still being written
     folders = {name.partition("/")[0] for name in names}
     if folders & {_RESULTS, _LOGS, _CONFIG}:
         return _private(user, path, folders)
     _check_frames(user, names)
     return path
+
+
+def _located(relative: str) -> Path:
+    try:
+        return paths.current().locate(relative)
+    except (OSError, RuntimeError) as error:  # a name no file can have; links in a circle
+        raise NotFoundError("no such file") from error
 
 
 def _private(user: User | None, path: Path, folders: set[str]) -> Path:

@@ -228,6 +228,9 @@ def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
         rows[frame_id].blocks.append(block)
         if product_id in products:
             rows[frame_id].product = products[product_id]
+    made_by = select(Block).where(Block.master_id.in_(rows), access.may_see(user, Block))
+    for block in db.session.scalars(made_by.order_by(Block.id)):
+        rows[int(block.master_id or 0)].blocks.append(block)
     return list(rows.values())
 
 

@@ -136,10 +136,10 @@ def _read_settings(name: str) -> dict[str, Mapping[str, Any]]:
     stem = name.removesuffix(".toml")
     if not _CONFIG_NAME.fullmatch(stem):
         raise NotFoundError("Config file does not exist.")
-    path = paths.safe_join(paths.current().data / "CONFIG", f"{stem}.toml")
     try:
+        path = paths.safe_join(paths.current().data / "CONFIG", f"{stem}.toml")
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    except (OSError, RuntimeError, NotFoundError) as error:
         raise NotFoundError("Config file does not exist.") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise InvalidRequestError(f"{stem}.toml is not good TOML: {error}") from error

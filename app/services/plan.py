@@ -153,8 +153,10 @@ def auto() -> Job | None:
 
 
 def _raw_frames(night: date) -> Sequence[Frame]:
+    """Return a night's raw frames, locked: two plans of one night are made one after the other."""
     query = select(Frame).where(Frame.night == night, Frame.level == Level.RAW)
-    return db.session.scalars(query.order_by(Frame.start_utc, Frame.id)).all()
+    ordered = query.order_by(Frame.start_utc, Frame.id)
+    return db.session.scalars(ordered.with_for_update(of=Frame)).all()
 
 
 def _plan(night: date, found: Sequence[Frame], at: Snapshot) -> Plan:
@@ -295,9 +297,9 @@ class _Shelf:
     def __init__(self, blocks: Sequence[PlannedBlock], near: Tolerances) -> None:
         self._near = near
         self._blocks: dict[BlockKind, list[PlannedBlock]] = defaultdict(list)
-        made = _made({block.block_id for block in blocks if block.block_id is not None})
+        settled = _settled({block.block_id for block in blocks if block.block_id is not None})
         for block in blocks:
-            if block.block_id not in made:
+            if block.block_id not in settled:
                 self._blocks[block.kind].append(block)
 
     def __call__(self, kind: BlockKind, frame: Frame) -> list[Candidate]:
@@ -321,11 +323,10 @@ class _Shelf:
         )
 
 
-def _made(block_ids: set[int]) -> set[int]:
-    """Return those blocks that have their master and need no new one."""
-    query = select(Block.id).where(
-        Block.id.in_(block_ids), Block.master_id.is_not(None), Block.status > 0
-    )
+def _settled(block_ids: set[int]) -> set[int]:
+    """Return those blocks that will make no new master: they have one, or are invalid."""
+    has_master = Block.master_id.is_not(None) & (Block.status > 0)
+    query = select(Block.id).where(Block.id.in_(block_ids), has_master | Block.is_valid.is_(False))
     return set(db.session.scalars(query))
 
 

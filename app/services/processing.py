@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, or_, select
 
 from app.db import db, transaction
 from app.errors import ConflictError, InvalidRequestError
-from app.models import OPEN_STATES, Block, BlockFrame, BlockKind, Job, JobState, User
+from app.models import OPEN_STATES, Block, BlockFrame, BlockKind, Job, JobNeed, JobState, User
 from app.services import events, jobs
 from app.services.block_members import label
 
@@ -111,6 +111,17 @@ def has_failed(block: Block) -> bool:
         last is not None
         and last.state == JobState.FAILED
         and last.arguments.get("frames") == len(block.entries)
+    )
+
+
+def release_waiting(job_id: int) -> None:
+    """Let the blocks that wait for a failing one go on without it, in the open transaction.
+
+    A night whose bias is spoilt is reduced without one, and says so.
+    """
+    waiting = select(Job.id).where(Job.function == PROCESS_BLOCK)
+    db.session.execute(
+        delete(JobNeed).where(JobNeed.needs_id == job_id, JobNeed.job_id.in_(waiting))
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 
 from app.db import db
 from app.models import Block, BlockFrame, BlockKind, Frame, FrameParent, Level
-from app.services import events, frames
+from app.services import frames
 from reduction.exposure import Calibrated, Master, PlaneStats
 
 # What a product has from the raw frame it stands for.
@@ -118,7 +118,7 @@ def store_master(block: Block, master: Master, made: Made, used: Sequence[Frame]
     _set_parents(frame, {"member": used}, made.masters)
     block.master = frame
     if has_changed:
-        flag_outdated(frame, f"{block.kind} master {frame.id} was made anew")
+        frames.flag_outdated(frame, f"{block.kind} master {frame.id} was made anew")
     return frame
 
 
@@ -160,32 +160,6 @@ def leave_out(entry: BlockFrame, reason: str) -> None:
     if entry.block.kind == BlockKind.SCI:
         entry.frame.notes = [*kept, f"{NOT_REDUCED}{reason}"]
     frames.changed(entry.frame)
-
-
-def flag_outdated(frame: Frame, reason: str) -> int:
-    """Flag everything that was made with a frame, and with that; return how many rows."""
-    seen: set[int] = {frame.id}
-    front = [frame]
-    while front:
-        found = [child for parent in front for child in frames.made_with(parent)]
-        front = [child for child in found if child.id not in seen]
-        for child in front:
-            seen.add(child.id)
-            child.outdated = reason
-            frames.changed(child)
-    _make_due(seen - {frame.id})
-    return len(seen) - 1
-
-
-def _make_due(frame_ids: set[int]) -> None:
-    """Set back the status of the blocks that made these frames."""
-    if not frame_ids:
-        return
-    of_products = select(BlockFrame.block_id).where(BlockFrame.product_id.in_(frame_ids))
-    blocks = select(Block).where(Block.master_id.in_(frame_ids) | Block.id.in_(of_products))
-    for block in db.session.scalars(blocks):
-        block.status = 0
-        events.publish("block", block=block.id)
 
 
 def _of(frame: Frame, names: Sequence[str]) -> dict[str, Any]:

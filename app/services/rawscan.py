@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -119,7 +120,9 @@ class Scan:
         self._take(todo)
         _require_same(self.root, mounted)
         self._note_missing(mounted)
-        self._adopt_orphans()
+        if self.report.counts[FileState.DUPLICATE]:
+            self._adopt_orphans()
+        self.report.counts = +self.report.counts  # without the states nothing is in
         self.report.ignored = self._walk.ignored
         self.report.troubles += [
             f"{RAW_PREFIX}/{folder} could not be read: {why}"
@@ -139,17 +142,19 @@ class Scan:
         """Walk the folder; return what has to be read, and leave in `_known` what was not seen."""
         self.progress(0.0, "looking")
         todo: Todo = []
-        counts, known = self.report.counts, self._known
+        settled: list[str] = []
         for files in self._walk.files():
             self._pulse()
-            for seen in files:
-                if self.contains and not self._is_wanted(seen.path):
-                    continue
-                before = known.pop(seen.path, None)
+            wanted = (
+                [seen for seen in files if self._is_wanted(seen.path)] if self.contains else files
+            )
+            for seen in wanted:
+                before = self._known.pop(seen.path, None)
                 if before is None or self.again or not is_settled(seen, before):
                     todo.append((seen, before))
                 else:
-                    counts[before.state] += 1
+                    settled.append(before.state)
+        self.report.counts.update(settled)
         return todo
 
     def _pulse(self) -> None:
@@ -183,23 +188,27 @@ class Scan:
             scanned_files.record(news, self._book, comparison.hashes)
         except OperationalError:  # the database is locked or its disk full: no file's fault
             raise
-        except (StatementError, OverflowError, UnicodeError):
-            log.exception("a batch of %d files was refused; trying them one by one", len(news))
-            for outcome in news:
-                self._store_alone(outcome)
+        except _REFUSALS:
+            log.warning("a batch of %d files was refused; trying them one by one", len(news))
+            news = [outcome for outcome in news if self._store_alone(outcome)]
         self.report.counts.update(str(outcome.state) for outcome in batch)
         self.report.changes += [Change(o.seen.path, str(o.state), o.reason) for o in news]
 
-    def _store_alone(self, outcome: Outcome) -> None:
-        """Store one file; one the database will not have is quarantined."""
-        try:
-            scanned_files.record([outcome], self._book, {})
-        except OperationalError:
-            raise
-        except (StatementError, OverflowError, UnicodeError) as error:
-            log.warning("%s: %s", outcome.seen.path, error)
-            outcome.become(FileState.QUARANTINED, "not_stored", _NOT_STORED)
-            scanned_files.record([outcome], self._book, {})
+    def _store_alone(self, outcome: Outcome) -> bool:
+        """Store one file; one whose values the database will not have is quarantined."""
+        path = outcome.seen.path
+        for _ in range(2):
+            try:
+                scanned_files.record([outcome], self._book, {})
+            except OperationalError:
+                raise
+            except _REFUSALS as error:
+                log.warning("%s: %s", path, error)
+                outcome.become(FileState.QUARANTINED, "not_stored", _NOT_STORED)
+            else:
+                return True
+        self.report.troubles.append(f"{path} could not be recorded: two names are shown alike")
+        return False
 
     def _note_missing(self, mounted: "Mounted") -> None:
         """Note which known files were not seen, unless they could not have been."""
@@ -231,6 +240,8 @@ class Scan:
         return not self.folder or path.startswith(self.folder + "/")
 
 
+# What a database says of values it cannot hold, and the driver before it.
+_REFUSALS: Final = (StatementError, OverflowError, UnicodeError)
 _NOT_STORED: Final = "The database refused the values of its header: the log says which."
 
 
@@ -292,10 +303,10 @@ def _known_files(folder: str, is_wanted: Callable[[str], bool]) -> dict[str, Kno
     )
     query = select(*columns)
     below = f"{folder}/" if folder else ""
-    if folder:
+    if below:
         query = query.where(ScannedFile.path.startswith(below, autoescape=True))
     with db.engine.connect() as connection:  # no snapshot is held while files are read
-        known = {row[1]: Known(*row) for row in connection.execute(query)}
+        known = {row.path: row for row in starmap(Known, connection.execute(query))}
         waiting = select(ScannedFile.path, ScannedFile.changed_at).where(
             ScannedFile.state == FileState.WAITING
         )
@@ -303,7 +314,10 @@ def _known_files(folder: str, is_wanted: Callable[[str], bool]) -> dict[str, Kno
             if path in known:
                 known[path] = known[path]._replace(changed_at=changed_at)
     # LIKE takes no notice of case on SQLite.
-    return {p: k for p, k in known.items() if p.startswith(below) and is_wanted(p)}
+    unasked = [path for path in known if not (path.startswith(below) and is_wanted(path))]
+    for path in unasked:
+        del known[path]
+    return known
 
 
 def _known(file: ScannedFile) -> Known:

@@ -36,6 +36,7 @@ _TILE_COLUMNS: Final = (
     "id field band file_path weight_path file_thumb weight_thumb modeavg medianavg noiseavg"
     " medianrms noiserms date status flag comments isvalid updated_at crval1 crval2"
 )
+_LOGS: Final = "LOGS"
 _FIELD_COLUMNS: Final = "id file_path field flag updated_at"
 _NOT_MEASURED: Final[ColumnElement[Any]] = literal_column("NULL")
 
@@ -165,7 +166,14 @@ def _superflats(user: User) -> Select[Any]:
 
 def _operations(user: User) -> Select[Any]:
     ended = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
-    columns = {"id": Job.id, "endDate": Job.finished_at, "operation": Job.label, "state": Job.state}
+    log_name = func.printf("job-%06d.log", Job.id)  # as `services.jobs` names them
+    columns = {
+        "id": Job.id,
+        "endDate": Job.finished_at,
+        "logPath": f"{_LOGS}/" + log_name,
+        "operation": Job.label,
+        "state": Job.state,
+    }
     return _named(columns).where(may_see(user, Job), Job.state.in_(ended))
 
 

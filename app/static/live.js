@@ -20,7 +20,6 @@
 
   function flush() {
     timer = null;
-    // Whoever is about to press a button in a part must not have it replaced under the pointer.
     for (const id of due) {
       const part = document.getElementById(id);
       if (part) htmx.trigger(part, "refresh");
@@ -45,11 +44,19 @@
   });
   source.addEventListener("error", () => {
     wasBroken = true;
-    if (source.readyState === EventSource.CLOSED) {
-      // Refused, for there are too many open pages: look now and then instead.
-      setInterval(() => { for (const part of parts()) htmx.trigger(part, "refresh"); }, FALLBACK_MS);
-    }
+    if (source.readyState === EventSource.CLOSED) lookNowAndThen();
   });
+  // Too many open pages: this one looks by itself, as long as somebody looks at it.
+  source.addEventListener("rest", () => {
+    source.close();
+    lookNowAndThen();
+  });
+  function lookNowAndThen() {
+    setInterval(() => {
+      if (document.hidden) return;
+      for (const part of parts()) htmx.trigger(part, "refresh");
+    }, FALLBACK_MS);
+  }
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 })();

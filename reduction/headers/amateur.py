@@ -3,8 +3,7 @@
 from reduction.frameinfo import FrameKind
 from reduction.headers.draft import Draft
 from reduction.headers.kinds import set_kind
-from reduction.headers.places import right_ascension
-from reduction.headers.values import number_of, text_of
+from reduction.headers.values import number_of
 from reduction.headers.writer import Writer
 
 
@@ -21,14 +20,7 @@ def _seestar(draft: Draft) -> None:
         draft.doubt("exptime_s", "one of the stacked exposures; TOTALEXP holds their sum")
 
 
-def _target_differs(draft: Draft) -> None:
-    """Refuse the zeros N.I.N.A. writes for a target that was not set."""
-    ra = right_ascension(draft, "OBJCTRA")
-    if ra == 0 and text_of(draft.cards, "RA") is None:
-        draft.refuse("ra_deg", "OBJCTRA", "none", "zero and zero: no target was set")
-
-
-NINA = Writer("N.I.N.A.", gain="setting", last=_target_differs)
+NINA = Writer("N.I.N.A.", gain="setting")
 MAXIM = Writer("MaxIm DL")
 CCDSOFT = Writer("CCDSoft")
 THESKY = Writer("TheSkyX")

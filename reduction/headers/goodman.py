@@ -66,12 +66,9 @@ def _kind(draft: Draft, spectroscopy: bool) -> None:
     if line_lamp and spectroscopy and said in (FrameKind.FOCUS, FrameKind.SCIENCE):
         set_kind(draft, FrameKind.ARC, line_lamp, f"OBSTYPE says {said.value}, a line lamp is on")
         return
-    if said == FrameKind.SCIENCE:
-        flat_lamp = _lamp(draft, _FLAT_LAMPS)
-        if flat_lamp:
-            draft.values["kind_doubt"] = f"it calls itself an object, {flat_lamp} is on"
-        elif draft.get("object_name") or (spectroscopy and number_of(draft.cards, "OBSRA")):
-            draft.values["kind_doubt"] = draft.values.get("kind_doubt")
+    flat_lamp = _lamp(draft, _FLAT_LAMPS)
+    if said == FrameKind.SCIENCE and flat_lamp:
+        draft.values["kind_doubt"] = f"it calls itself an object, {flat_lamp} is on"
     if said == FrameKind.FLAT:
         dome = _lamp(draft, ("LAMP_DOM",))
         draft.put("flat_source", "dome" if dome else "lamp", dome or "LAMP_QUA", "the lamp")
@@ -131,7 +128,7 @@ def _geometry(draft: Draft, stated: Geometry) -> Geometry:
     Frames narrower than the whole row of pixels keep what their header says.
     """
     amplifier = stated.amplifiers[0]
-    ny, nx = draft.values["file_shape"]
+    ny, nx = draft.values["ny"], draft.values["nx"]
     bin_x = int(draft.get("binning_x") or 1)
     x0 = math.ceil(_FIRST_COLUMN / bin_x) - 1
     x1 = _LAST_COLUMN // bin_x

@@ -54,7 +54,8 @@ _BY_CARDS = (
 )
 
 
-def _starting(text: str, table: tuple[tuple[str, Writer], ...]) -> Writer | None:
+def _starting(name: str, table: tuple[tuple[str, Writer], ...]) -> Writer | None:
+    text = name.strip().upper()
     return next((writer for start, writer in table if text.startswith(start)), None)
 
 
@@ -75,9 +76,9 @@ def _by_names(
 
 def identify(cards: Cards) -> Writer:
     """Return the writer of a header, `GENERIC` where nothing tells."""
-    texts = [cards.text(keyword) for keyword in (*_SOFTWARE, "INSTRUME", "ORIGIN", "TELESCOP")]
-    *software, instrument, origin, telescope = (text.strip().upper() for text in texts)
-    writer = _by_names(tuple(software), instrument, origin, telescope)
+    software = tuple([cards.text(keyword) for keyword in cards.present(_SOFTWARE)])
+    names = cards.text("INSTRUME"), cards.text("ORIGIN"), cards.text("TELESCOP")
+    writer = _by_names(software, *names)
     if writer is not None:
         return writer
     for keywords, known in _BY_CARDS:

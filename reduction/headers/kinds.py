@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from reduction.frameinfo import FrameKind
 from reduction.headers.draft import Draft
-from reduction.headers.values import first_text, meant, number_of, text_of
+from reduction.headers.values import first_text, meant, text_of
 
 KIND_KEYWORDS = ("OBSTYPE", "IMAGETYP", "FRAME", "IMGTYPE", "EXPTYPE", "CALTYPE")
 OBJECT_KEYWORDS = ("OBJECT", "FIELD", "OBJNAME", "TARGNAME", "ESO OBS TARG NAME")
@@ -160,6 +160,6 @@ def doubt_about_light(draft: Draft) -> str | None:
         return f"it calls itself light, its file name speaks of {said}"
     if draft.get("exptime_s") == 0:
         return "it calls itself light, but was not exposed"
-    if not objects and number_of(draft.cards, "OBJCTRA") is None:
+    if not objects and text_of(draft.cards, "OBJCTRA") is None:
         return "it calls itself light, but names no object"
     return None

@@ -1,7 +1,6 @@
 """Observatories with headers of their own, one rule or two each."""
 
 from reduction.frameinfo import FrameKind
-from reduction.headers.bands import canonical_band
 from reduction.headers.draft import Draft
 from reduction.headers.kinds import set_kind
 from reduction.headers.values import is_true, number_of, text_of
@@ -144,13 +143,6 @@ def _stis(draft: Draft) -> None:
         _spectroscopy(draft, "OPT_ELEM", text_of(draft.cards, "OPT_ELEM"))
 
 
-def _splus(draft: Draft) -> None:
-    """Read the band T80Cam has in a HIERARCH card where FILTER is silent."""
-    band = text_of(draft.cards, "T80S FILTER")
-    if band and draft.get("band") is None and draft.get("kind") == FrameKind.SCIENCE:
-        draft.put("band", canonical_band(band), "T80S FILTER", "one spelling for each band")
-
-
 LCO = Writer(
     "LCO",
     gain="electrons",
@@ -211,5 +203,5 @@ MALLS = Writer(
     last=_malls,
 )
 HST = Writer("HST", last=_stis)
-SPLUS = Writer("S-PLUS T80Cam", gain="electrons", last=_splus)
+SPLUS = Writer("S-PLUS T80Cam", gain="electrons")
 GENERIC = Writer("unknown")

@@ -4,6 +4,7 @@ import math
 import re
 from functools import lru_cache
 
+from reduction.cards import Cards
 from reduction.frameinfo import FrameKind
 from reduction.headers.bands import canonical_band, is_open
 from reduction.headers.draft import Draft
@@ -146,7 +147,19 @@ def read_noise(draft: Draft) -> None:
         draft.put("read_noise_e", found[1], found[0], "electrons")
 
 
-def read_saturation(draft: Draft, writer: Writer, bitpix: int, top: float | None) -> None:
+def _top_of(cards: Cards) -> tuple[int, float | None]:
+    """Return the bits of a stored value and the highest value it can stand for, ADU."""
+    bitpix = cards.get("ZBITPIX", cards.get("BITPIX"))
+    zero, scale = cards.get("BZERO", 0), cards.get("BSCALE", 1)
+    if not isinstance(bitpix, int):
+        return 0, None
+    top = _TOP_OF.get(bitpix)
+    if top is None or scale != 1 or not isinstance(zero, int | float) or not math.isfinite(zero):
+        return bitpix, None
+    return bitpix, top + float(zero)
+
+
+def read_saturation(draft: Draft, writer: Writer, own: Cards) -> None:
     """Set the bits of the converter and the level (ADU) at and above which a pixel is saturated.
 
     Parameters
@@ -155,11 +168,10 @@ def read_saturation(draft: Draft, writer: Writer, bitpix: int, top: float | None
         Gets them.
     writer : Writer
         May know the converter.
-    bitpix : int
-        Of the stored array.
-    top : float or None
-        The largest value the array can hold, in ADU.
+    own : Cards
+        Of the HDU that holds the array.
     """
+    bitpix, top = _top_of(own)
     depth = first_number(draft.cards, ("BITDEPTH", "ADCBITS", "BITS"))
     bits = int(depth[1]) if depth and 1 <= depth[1] <= 32 else writer.bits
     if bits:
@@ -246,7 +258,7 @@ def read_scale(draft: Draft) -> None:
 
 
 def read_people(draft: Draft) -> None:
-    """Set object, proposal, observer, read-out mode and airmass."""
+    """Set object, proposal, observer and read-out mode."""
     cards = draft.cards
     for name, keywords in (
         ("object_name", ("OBJECT", "OBJNAME", "TARGNAME", "ESO OBS TARG NAME", "FIELD")),
@@ -257,7 +269,11 @@ def read_people(draft: Draft) -> None:
         text = first_text(cards, keywords)
         if text:
             draft.put(name, text[1], text[0], "as it stands")
-    airmass = first_number(cards, ("AIRMASS", "SECZ", "AMSTART"))
+
+
+def read_airmass(draft: Draft) -> None:
+    """Set the airmass the header states."""
+    airmass = first_number(draft.cards, ("AIRMASS", "SECZ", "AMSTART"))
     if airmass and 0.99 <= airmass[1] < 100:
         draft.put("airmass", airmass[1], airmass[0], "as it stands")
 

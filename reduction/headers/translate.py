@@ -1,8 +1,6 @@
 """From the headers of a file to what its exposures are."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from reduction.camera import Amplifier, CameraProfile, Observatory
@@ -10,13 +8,13 @@ from reduction.cards import Cards, FileHeaders, HduHeader
 from reduction.errors import BadFileError
 from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.headers import readers
+from reduction.headers.common_part import common_part
 from reduction.headers.draft import Draft
-from reduction.headers.identify import identify
-from reduction.headers.kinds import read_kind, set_kind
+from reduction.headers.kinds import set_kind
 from reduction.headers.places import read_position, read_site
 from reduction.headers.product import is_product, translate_product
 from reduction.headers.profiles import apply_profile, matching_profile
-from reduction.headers.sections import Geometry, mosaic, plane_shape, single, whole
+from reduction.headers.sections import Geometry, mosaic
 from reduction.headers.times import read_night, read_times
 from reduction.headers.writer import Writer
 
@@ -86,31 +84,6 @@ def _detector_of(hdu: HduHeader) -> Geometry | None:
     return mosaic([hdu]) if "DETSECA" in hdu.cards and "DETSECB" in hdu.cards else None
 
 
-def _unusable(shape: tuple[int, ...], cards: Cards) -> str | None:
-    """Return why an array cannot be reduced as an image, None where it can."""
-    deep = [length for length in shape[:-2] if length > 1]
-    if deep and "BANDID1" in cards:
-        return "It holds extracted spectra, not an image."
-    if deep:
-        planes = " x ".join(map(str, deep))
-        return f"It is a cube of {planes} planes (a colour image, say), not one image."
-    if len(shape) == 1:
-        return "It is one-dimensional: a spectrum, not an image."
-    return None
-
-
-def _top_of(cards: Cards) -> tuple[int, float | None]:
-    """Return the bits of a stored value and the highest value it can stand for, ADU."""
-    bitpix = cards.get("ZBITPIX", cards.get("BITPIX"))
-    zero, scale = cards.get("BZERO", 0), cards.get("BSCALE", 1)
-    if not isinstance(bitpix, int):
-        return 0, None
-    top = {8: 255.0, 16: 32767.0}.get(bitpix)
-    if top is None or scale != 1 or not isinstance(zero, int | float) or not math.isfinite(zero):
-        return bitpix, None
-    return bitpix, top + float(zero)
-
-
 class _Context:
     """What is the same for all exposures of a file."""
 
@@ -130,58 +103,28 @@ class _Context:
 
     def translate(self, hdu: HduHeader, detector: Geometry | None) -> FrameInfo:
         """Translate one exposure: that of `hdu`, or of a detector that begins with it."""
-        draft = Draft(self._cards(hdu), self.file_name)
-        writer = identify(draft.cards)
-        reason = _unusable(hdu.shape, draft.cards)
-        ny, nx = plane_shape(hdu.shape)
-        draft.values |= {"writer": writer.name, "nx": nx, "ny": ny, "file_shape": (ny, nx)}
-        self._read(draft, writer, hdu.cards)
-        geometry = self._geometry(draft, writer, hdu, detector if reason is None else None)
-        draft.values |= {"nx": geometry.nx, "ny": geometry.ny}
-        self._place(draft, writer)
-        if writer.last is not None:
-            writer.last(draft)
+        cards = self._cards(hdu)
+        common = common_part(hdu, cards, self.file_name, detector)
+        draft = Draft(cards, self.file_name)
+        draft.values, draft.origins = dict(common.values), dict(common.origins)
+        self._place(draft, common.writer)
+        if common.writer.last is not None:
+            common.writer.last(draft)
         profile = self._profile(draft)
         if profile is not None:
             apply_profile(draft, profile)
-        if reason is not None:
-            _make_unusable(draft, reason)
-        return _finished(draft, geometry)
+        if common.unusable is not None:
+            _make_unusable(draft, common.unusable)
+        return _finished(draft, common.geometry)
 
     def _cards(self, hdu: HduHeader) -> Cards:
         if hdu.index == 0 or hdu.cards.get("INHERIT") is False:
             return hdu.cards
         return hdu.cards.inheriting(self.primary.cards)
 
-    def _read(self, draft: Draft, writer: Writer, own: Cards) -> None:
-        readers.read_camera(draft)
-        readers.read_exposure(draft, writer.exptime_keywords)
-        readers.read_binning(draft)
-        readers.read_people(draft)
-        read_kind(draft, writer.kind_keywords)
-        readers.read_band(draft, writer.band_keywords)
-        readers.read_gain(draft, writer)
-        readers.read_noise(draft)
-        readers.read_saturation(draft, writer, *_top_of(own))
-        readers.read_temperature(draft, writer)
-        readers.read_colour(draft)
-        readers.read_pedestal(draft)
-        readers.read_history(draft)
-
-    def _geometry(
-        self, draft: Draft, writer: Writer, hdu: HduHeader, detector: Geometry | None
-    ) -> Geometry:
-        if detector is not None:
-            geometry = detector
-        elif writer.sections:
-            geometry = single(hdu, draft.cards)
-        else:
-            geometry = whole(hdu, "this writer's sections speak of the full chip")
-        if writer.geometry is not None:
-            geometry = writer.geometry(draft, geometry)
-        return geometry
-
     def _place(self, draft: Draft, writer: Writer) -> None:
+        readers.read_temperature(draft, writer)
+        readers.read_airmass(draft)
         profile = self._profile(draft)
         profile_site = profile.site if profile else None
         over = profile_site is not None
@@ -210,7 +153,6 @@ def _finished(draft: Draft, geometry: Geometry) -> FrameInfo:
     amplifiers = _amplifiers(draft, geometry.amplifiers)
     draft.put("amplifiers", amplifiers, geometry.card, geometry.rule, geometry.doubt)
     draft.values["hdus"] = tuple(dict.fromkeys(a.hdu for a in amplifiers))
-    draft.values.pop("file_shape", None)
     return FrameInfo(**draft.values, origins=draft.origins)
 
 
@@ -250,9 +192,14 @@ def _filled(amplifier: Amplifier, known: dict[str, float], settled: dict[str, fl
     def value(name: str, own: float | None) -> float | None:
         return settled.get(name, known.get(name) if own is None else own)
 
-    return replace(
-        amplifier,
-        gain_e_per_adu=value("gain_e_per_adu", amplifier.gain_e_per_adu),
-        read_noise_e=value("read_noise_e", amplifier.read_noise_e),
-        saturation_adu=value("saturation_adu", amplifier.saturation_adu),
+    return Amplifier(
+        amplifier.hdu,
+        amplifier.data,
+        amplifier.overscan,
+        amplifier.target,
+        amplifier.flip_x,
+        amplifier.flip_y,
+        value("gain_e_per_adu", amplifier.gain_e_per_adu),
+        value("read_noise_e", amplifier.read_noise_e),
+        value("saturation_adu", amplifier.saturation_adu),
     )

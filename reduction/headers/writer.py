@@ -46,8 +46,8 @@ class Writer:
         Whether its BIASSEC, DATASEC and TRIMSEC speak of the array at hand.
     geometry : callable or None
         Replaces the sections where the writer's read-out is known better.
-    first, last : callable or None
-        Rules of its own, before and after all others.
+    last : callable or None
+        A rule of its own, after all others.
     """
 
     name: str
@@ -61,5 +61,4 @@ class Writer:
     bits: int | None = None
     sections: bool = True
     geometry: Callable[[Draft, Geometry], Geometry] | None = None
-    first: Rule | None = None
     last: Rule | None = None

@@ -221,6 +221,8 @@ def test_partly_filled_ends_of_bleeds_are_flagged(truth: Truth, planes: dict[str
 
         flagged = (plane.mask & PixelFlag.SATURATED) != 0
         beside = binary_dilation(flagged, np.ones((5, 1))) & plane.usable
+        hits = truth.hits[frame.file]
+        beside[hits.y, hits.x] = False  # how well those are found is another test's question
         assert np.all(excess[beside] < 8), frame.name
 
 

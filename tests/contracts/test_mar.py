@@ -1,17 +1,22 @@
 """The S-PLUS MAR contract: every endpoint, verb and parameter; status, keys, types, messages."""
 
+import csv
 import json
 from collections.abc import Callable, Collection
+from pathlib import Path
 from types import NoneType
 from typing import Any
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app import paths
 from app.db import db, transaction
-from app.models import Frame, FrameParent, Job, JobState, Level, Proposal, User
+from app.models import Block, Frame, FrameParent, Job, JobState, Level, Proposal, User
 from app.services import settings
 from tests.factories import make_block, make_camera, make_frame
 
@@ -92,7 +97,7 @@ class Night:
                     FrameParent(child_id=self.product.id, parent_id=parent.id, role=role)
                 )
         same = {"camera": camera}
-        self.blocks = {
+        self.blocks: dict[str, Block] = {
             "biasblock": make_block("bias", self.bias, master_id=self.master.id, **same),
             "darkblock": make_block("dark", self.darks, **same),
             "flatbyfilter": make_block("flat", self.flats, band="r", **same),
@@ -150,7 +155,7 @@ def loads(response: TestResponse) -> Any:
 
 
 def check_record(record: dict[str, Any], wanted: dict[str, Any]) -> None:
-    optional = WHEN_PRESENT if wanted is INDIVIDUAL_FILE else {}
+    optional: dict[str, Any] = WHEN_PRESENT if wanted is INDIVIDUAL_FILE else {}
     assert set(wanted) <= set(record) <= set(wanted) | set(optional)
     for name, value in record.items():
         assert isinstance(value, wanted.get(name) or optional[name]), name
@@ -491,6 +496,41 @@ def test_register_of_a_file_that_is_not_there_is_refused(ask: Ask) -> None:
             assert answer == {"status": False, "msg": "Unable to find file"}
 
 
+def write_registered(path: Path, **cards: str) -> None:
+    header = fits.Header()
+    dates = {"START_DATE": "2026-11-01", "END_DATE": "2026-11-02"}
+    for name, value in (dates | cards).items():
+        header[f"HIERARCH {name}" if len(name) > 8 else name] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fits.PrimaryHDU(np.ones((48, 64), np.float32), header).writeto(path, overwrite=True)
+
+
+def test_ready_masters_are_registered(ask: Ask, app: Flask) -> None:
+    folder = paths.current().data / "MASTERS"
+    kinds = {
+        "biasblock": ("BIAS", {}, "Created bias block {id}"),
+        "flatbyfilter": ("FLAT", {"BAND": "R"}, "Created flatbyfilter block {id}"),
+        "superflat": ("FRINGE", {"BAND": "Z"}, "Created superflat block {id}"),
+    }
+
+    for endpoint, (kind, more, message) in kinds.items():
+        write_registered(folder / f"{kind}.fits", MASTER_TYPE=kind, MASK_NAME="mask.fits", **more)
+        absent = ask(endpoint, "register", filepath=f"MASTERS/{kind}.fits")
+        (folder / "mask.fits").write_bytes((folder / f"{kind}.fits").read_bytes())
+        answer = ask(endpoint, "register", filepath=f"MASTERS/{kind}.fits")
+        (folder / "mask.fits").unlink()
+
+        if kind != "FRINGE":
+            assert absent == {"status": False, "msg": "Could not find mask.fits"}
+        assert (answer["status"], answer["msg"]) == (True, message.format(id=answer["id"]))
+        record = ask(endpoint, id=answer["id"])["msg"][0]
+        check_record(record, RECORDS[endpoint])
+        assert record["blockStartDate"] == "2026-11-01"
+        wrong = "superflat" if endpoint != "superflat" else "biasblock"
+        refused = ask(wrong, "register", filepath=f"MASTERS/{kind}.fits")
+        assert refused == {"status": False, "msg": "Incorrect master type."}
+
+
 # Tiles and fields: not made yet
 
 
@@ -532,6 +572,43 @@ def test_what_needs_a_tile_says_that_there_is_none(ask: Ask) -> None:
         answer = ask(endpoint, kind, **fields)
         assert answer["status"] is False
         assert message in answer["msg"]
+
+
+# The same rows by SELECT
+
+VIEWS = {
+    "individualfile": "files_individualfile",
+    "biasblock": "files_biasblock",
+    "flatbyfilter": "files_flatbyfilter",
+    "flatblock": "files_flatsblock",
+    "scibyfilter": "files_scibyfilter",
+    "sciblock": "files_sciblock",
+    "superflat": "files_superflat",
+}
+
+
+def test_select_gives_what_the_records_give(
+    ask: Ask, client: FlaskClient, observer: User, night: Night
+) -> None:
+    ask(
+        "scibyfilter",
+        "setsuperflat",
+        id=night.id_of("scibyfilter"),
+        superflatid=night.id_of("superflat"),
+    )
+
+    for endpoint, view in VIEWS.items():
+        answer = client.post("/reduction/rawQuery", json={"query": f"select * from {view}"})  # noqa: S608
+        text = client.get(f"/media/{answer.get_json()['file']}", buffered=True).text
+        rows = {row["id"]: row for row in csv.DictReader(text.splitlines())}
+        records = ask(endpoint, **NIGHT)["msg"]
+        scalars = {name for name, kind in RECORDS[endpoint].items() if kind is not list}
+        assert {str(record["id"]) for record in records} == set(rows)
+        for record in records:
+            row = rows[str(record["id"])]
+            assert set(row) == scalars
+            for name in scalars - {"obsDate", "processedDate"}:
+                assert row[name] == ("" if record[name] is None else str(record[name])), name
 
 
 # How a body may come

@@ -309,7 +309,10 @@ def document_of(endpoint: Endpoint) -> dict[str, Any]:
 
 def _register(endpoint: Endpoint) -> None:
     view = describe(
-        _view_of(endpoint), body=document_of(endpoint), answer=documents.listed(endpoint.record)
+        _view_of(endpoint),
+        body=document_of(endpoint),
+        answer=documents.listed(endpoint.record),
+        components=documents.RECORDS,
     )
     for number, name in enumerate((endpoint.name, *endpoint.aliases)):
         documented = view if number == 0 else _hidden(view)

@@ -32,10 +32,9 @@ def card(keyword: str, value: object) -> bytes:
     if isinstance(value, bytes):
         return keyword.ljust(8).encode() + b"= " + value.ljust(70)
     if isinstance(value, bool):
-        text = "T" if value else "F"
-    else:
-        text = f"'{value}'" if isinstance(value, str) else str(value)
-    return f"{keyword:8}= {text:>20}".ljust(80).encode()
+        return f"{keyword:8}= {'T' if value else 'F':>20}".ljust(80).encode()
+    text = f"'{value:8}'" if isinstance(value, str) else f"{value!s:>20}"
+    return f"{keyword:8}= {text}".ljust(80).encode()
 
 
 def fits_bytes(pixels: np.ndarray | None = None, **cards: object) -> bytes:

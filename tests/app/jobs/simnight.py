@@ -20,13 +20,13 @@ DARK_ADU_PER_S = 0.5
 
 _IMAGETYP = {"bias": "Bias Frame", "dark": "Dark Frame", "flat": "Flat Field", "science": "Light"}
 _second = count()
-Plane = npt.NDArray[Any]
+Plane = npt.NDArray[np.float64]
 
 
 def response() -> Plane:
     """A flat field: brighter in the middle, one dead pixel."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    flat = 1.0 - 0.1 * (((x - 32) / 32) ** 2 + ((y - 24) / 24) ** 2)
+    flat: Plane = 1.0 - 0.1 * (((x - 32) / 32) ** 2 + ((y - 24) / 24) ** 2)
     flat[10, 20] = 0.05
     return flat
 
@@ -70,7 +70,7 @@ def write_raw(kind: str, **values: Any) -> Path:
         "FILTER": "r",
         "SWCREATE": "Test",
     } | values.get("cards", {})
-    path = paths.current().raw / night / values.get("name", f"{kind}_{second:04d}.fits")
+    path: Path = paths.current().raw / night / values.get("name", f"{kind}_{second:04d}.fits")
     path.parent.mkdir(parents=True, exist_ok=True)
     header = fits.Header([(k, v) for k, v in cards.items() if v is not None])
     counts = np.clip(np.round(plane), 0, 65535).astype(np.uint16)

@@ -1,0 +1,256 @@
+"""Real nights from real cameras: scanned, planned, reduced by a worker, and measured."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from astropy.io import fits
+from flask import Flask
+from sqlalchemy import select
+
+from app import config, create_app, paths
+from app.db import db
+from app.jobs import runner
+from app.models import Block, Frame, Job, JobState, Level
+from app.services import ingest, plan
+from app.services.block_members import shortcoming
+from reduction import fitsio
+from reduction.image import Image
+from reduction.stats import robust_sigma
+from tests.realdata import needs_shared, shared
+
+pytestmark = [pytest.mark.slow, needs_shared]
+
+Plane = npt.NDArray[Any]
+CELLS = 8  # on a side, in which the sky of a frame is measured
+
+
+@pytest.fixture(scope="module")
+def reduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """Every night there is, planned and worked off; the frames themselves are only read."""
+    instance = tmp_path_factory.mktemp("instance")
+    environ = {"COELOSTAT_INSTANCE": str(instance), "COELOSTAT_RAW": str(shared("data", "RAW"))}
+    app = create_app(config.load(environ))
+    with app.app_context():
+        db.create_all()
+        ingest.scan()
+        nights = db.session.scalars(select(Frame.night).distinct())
+        plan.process_nights([night for night in nights if night], None)
+        runner.work_off()
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def within(reduced: Flask) -> Iterator[None]:
+    with reduced.app_context():
+        yield
+        db.session.rollback()
+
+
+def frames_where(*conditions: Any) -> list[Frame]:
+    return list(db.session.scalars(select(Frame).where(*conditions).order_by(Frame.path)))
+
+
+def products(level: int, kind: str, night: str, **values: Any) -> list[Frame]:
+    wanted = [getattr(Frame, name) == value for name, value in values.items()]
+    made = (Frame.level == level, Frame.fingerprint != "", Frame.kind == kind)
+    return frames_where(*made, Frame.night == date.fromisoformat(night), *wanted)
+
+
+def image_of(frame: Frame) -> Image:
+    return fitsio.read_product(paths.current().data / frame.path)[0]
+
+
+def raw_pixels(pattern: str) -> list[Plane]:
+    files = sorted(shared("data", "RAW").glob(pattern))
+    return [np.asarray(fits.getdata(file), dtype=np.float64) for file in files]
+
+
+def sky_of_cells(image: Image) -> Plane:
+    """The sky in cells of the frame, stars clipped away."""
+    found = []
+    for rows in np.array_split(np.arange(image.shape[0]), CELLS):
+        for columns in np.array_split(np.arange(image.shape[1]), CELLS):
+            at = np.ix_(rows, columns)
+            values = image.data[at][image.mask[at] == 0]
+            for _ in range(8):
+                middle = np.median(values)
+                off = np.abs(values - middle)
+                values = values[off < 2.5 * 1.4826 * np.median(off)]
+            found.append(np.median(values))
+    return np.array(found)
+
+
+def unevenness(image: Image) -> float:
+    """The rms of the sky over the frame, as a fraction of it."""
+    sky = sky_of_cells(image)
+    return float(sky.std() / np.median(sky))
+
+
+def test_every_job_of_every_night_ends_well() -> None:
+    ended = db.session.scalars(select(Job)).all()
+
+    assert len(ended) > 25
+    assert {job.label: job.error for job in ended if job.state != JobState.DONE} == {}
+
+
+def test_no_block_mixes_cameras() -> None:
+    for block in db.session.scalars(select(Block)):
+        cameras = {entry.frame.camera_id for entry in block.entries}
+        assert cameras == {block.camera_id}
+
+
+def test_no_doubtful_frame_entered_a_block() -> None:
+    for block in db.session.scalars(select(Block)):
+        assert [entry.frame.file_name for entry in block.entries if entry.frame.kind_doubt] == []
+
+
+@pytest.mark.parametrize(("band", "count"), [("B", 6), ("V", 5)])
+def test_ngc_2420_is_reduced_with_bias_and_flat_ten_nights_older(band: str, count: int) -> None:
+    made = products(Level.REDUCED, "science", "2021-03-28", band=band)
+
+    assert len(made) == count
+    for frame in made:
+        roles = {edge.role: edge.parent for edge in frame.parents}
+        assert {"raw", "bias", "flat"} == set(roles)
+        assert roles["bias"].night == roles["flat"].night == date(2021, 3, 18)
+        assert roles["flat"].band == band
+        assert roles["bias"].is_thin
+        assert (frame.status, frame.unit, frame.missing) == (1, "electron", [])
+        assert any("10 days older" in note for note in frame.notes)
+
+
+@pytest.mark.parametrize(("band", "evenness"), [("B", 0.016), ("V", 0.020)])
+def test_the_sky_of_ngc_2420_is_as_flat_as_a_dome_flat_makes_it(band: str, evenness: float) -> None:
+    """Measured 1.4 % rms in B and 1.0, 1.0 and 1.8 % in V; 3.6 to 4.7 % before the flat.
+
+    What is left is the dome's illumination against the sky's, the vignetted corners, and dust
+    that moved in the ten nights between; photon noise of a cell is 0.01 %.
+    """
+    (bias,) = products(Level.MASTER, "bias", "2021-03-18")
+    level = image_of(bias).data
+    long = [
+        f for f in products(Level.REDUCED, "science", "2021-03-28", band=band) if f.exptime_s == 60
+    ]
+    assert len(long) == 3
+    for frame in long:
+        image = image_of(frame)
+        raw = next(edge.parent for edge in frame.parents if edge.role == "raw")
+        (pixels,) = raw_pixels(raw.path.removeprefix("RAW/"))
+        before = Image((pixels - level).astype(np.float32), image.variance, image.mask, "adu")
+
+        assert unevenness(image) < evenness
+        assert unevenness(image) < 0.55 * unevenness(before)
+
+
+def test_variance_of_ngc_2420_is_what_two_frames_of_it_scatter_by() -> None:
+    long = [
+        f for f in products(Level.REDUCED, "science", "2021-03-28", band="B") if f.exptime_s == 60
+    ]
+    first, second = image_of(long[0]), image_of(long[1])
+    sky = (first.mask | second.mask) == 0
+    bright = np.abs(first.data - np.median(first.data)) > 500
+    pulls = (first.data - second.data) / np.sqrt(first.variance + second.variance)
+
+    # Bias and flat are the same in both: the difference does not have the noise they bring.
+    assert robust_sigma(pulls[sky & ~bright]) == pytest.approx(1.0, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("night", "pattern", "n"),
+    [("2017-09-08", "2017-09-08/biases*", 3), ("2021-03-18", "2021-03-18/uamA_000*", 2)],
+)
+def test_noise_of_a_master_bias_is_what_the_root_of_n_predicts(
+    night: str, pattern: str, n: int
+) -> None:
+    (master,) = products(Level.MASTER, "bias", night)
+    raws = raw_pixels(pattern)
+    image = image_of(master)
+    good = image.mask == 0
+    single = robust_sigma((raws[0] - raws[1])[good]) / np.sqrt(2)
+
+    assert (master.ncombine, len(raws)) == (n, n)
+    assert np.sqrt(np.median(image.variance)) == pytest.approx(single / np.sqrt(n), rel=0.05)
+    for raw in raws:
+        left = robust_sigma((raw - image.data)[good])
+        assert left == pytest.approx(single * np.sqrt(1 - 1 / n), rel=0.05)
+
+
+def test_the_bias_of_the_stl_1001_has_its_known_level() -> None:
+    (master,) = products(Level.MASTER, "bias", "2017-09-08")
+
+    assert 992.6 <= float(image_of(master).data.mean(dtype=np.float64)) <= 993.1
+
+
+@pytest.mark.parametrize(
+    ("exptime_s", "temp_c", "n", "median_adu", "hot"),
+    [
+        (60.0, -5.0, 3, 24, 784),
+        (10.0, -5.0, 1, 5, None),
+        (300.0, -5.0, 1, 106, 6190),
+        (300.0, -10.0, 1, 52, None),
+    ],
+)
+def test_darks_of_the_stl_1001_are_grouped_by_exposure_and_temperature(
+    exptime_s: float, temp_c: float, n: int, median_adu: float, hot: int | None
+) -> None:
+    darks = products(Level.MASTER, "dark", "2017-09-08", exptime_s=exptime_s)
+    (dark,) = [d for d in darks if d.temp_c is not None and abs(d.temp_c - temp_c) < 1]
+    image = image_of(dark)
+
+    assert dark.ncombine == n
+    assert "bias" in dark.steps_done
+    assert float(np.median(image.data)) == pytest.approx(median_adu, abs=1.1)
+    if hot is not None:
+        assert np.count_nonzero(image.data > 1000) == pytest.approx(hot, rel=0.01)
+
+
+def test_four_amplifiers_of_a_sinistro_become_one_frame_without_seams() -> None:
+    (frame,) = products(Level.REDUCED, "science", "2021-10-07")
+    image = image_of(frame)
+    data, noise = image.data, float(np.sqrt(np.median(image.variance)))
+
+    assert image.shape == (1024, 1024)
+    assert {"overscan", "trim", "gain"} <= set(frame.steps_done)
+    for half in (slice(0, 512), slice(512, 1024)):
+        across = np.median(data[half, 496:512]) - np.median(data[half, 512:528])
+        along = np.median(data[496:512, half]) - np.median(data[512:528, half])
+        # The medians of 8192 pixels each are good to 0.7 electrons; the sky itself varies by 6.
+        assert abs(across) < 0.1 * noise
+        assert abs(along) < 0.1 * noise
+
+
+def test_frames_without_any_calibration_are_reduced_as_far_as_possible_and_say_so() -> None:
+    made = products(Level.REDUCED, "science", "2017-12-19")
+
+    assert len(made) == 29
+    for frame in made:
+        said = " ".join(frame.missing)
+        assert all(what in said for what in ("no bias", "no dark", "no flat"))
+        assert (frame.status, frame.unit) == (0, "adu")
+        header = fits.getheader(paths.current().data / frame.path)
+        assert header["CALOK"] is False
+        assert "no bias" in header["CALMISS1"]
+
+
+def test_a_flat_that_was_divided_by_itself_is_used_for_nothing() -> None:
+    (lamp,) = frames_where(Frame.file_name == "v_w_20180803_7_1_0_1.fits.gz")
+
+    assert "its own flat was taken out of it" in shortcoming(lamp)
+    assert products(Level.MASTER, "flat", "2018-08-03") == []
+
+
+def test_raw_files_are_left_as_they_were() -> None:
+    folder: Path = shared("data", "RAW")
+    known = {f.path.removeprefix("RAW/"): f for f in frames_where(Frame.level == Level.RAW)}
+    read = {path: f for path, f in known.items() if f.content_sha256}
+
+    assert len(read) > 60
+    for path, frame in list(read.items())[::7]:
+        assert fitsio.content_sha256(folder / path) == frame.content_sha256

@@ -1,0 +1,74 @@
+"""Products on a disk that has room, and on one that has none."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import paths
+from app.models import Block, JobState, User
+from app.services import settings
+from reduction import fitsio
+from tests.app.jobs.blockruns import (
+    SCI,
+    calibrate_night,
+    make,
+    run,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_settling(app: Flask, staff: User) -> None:
+    """Files count as complete at once."""
+    settings.change("scan", "settle_s", 0, by=staff)
+
+
+@pytest.fixture
+def calibrated(no_settling: None) -> dict[str, Block]:
+    return calibrate_night()
+
+
+def test_with_too_little_room_the_job_fails_before_it_writes(
+    staff: User, calibrated: dict[str, Block]
+) -> None:
+    settings.change("disk", "reserve_mb", 10**9, by=staff)
+    block = make(SCI)
+
+    job = run(block)
+
+    assert job.state == JobState.FAILED
+    assert job.error is not None
+    assert "the disk is full" in job.error
+    assert "disk.reserve_mb" in job.error
+    assert not (paths.current().data / "PROCESSED").exists()
+
+    settings.change("disk", "reserve_mb", 1, by=staff)
+    assert run(block).state == JobState.DONE
+
+
+def test_a_disk_that_fills_up_in_between_leaves_whole_files_and_the_run_goes_on_later(
+    calibrated: dict[str, Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = make(SCI)
+    write_product = fitsio.write_product
+    written: list[Path] = []
+
+    def full_after_one(path: Path, *args: Any, **kwargs: Any) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written.append(path)
+        write_product(path, *args, **kwargs)
+
+    monkeypatch.setattr(fitsio, "write_product", full_after_one)
+    job = run(block)
+
+    assert job.state == JobState.FAILED
+    assert job.error is not None
+    assert "is full: make room and process again" in job.error
+    assert list((paths.current().data / "PROCESSED").rglob("*.fits")) == written
+    assert [entry.product is not None for entry in block.entries].count(True) == 1
+
+    monkeypatch.setattr(fitsio, "write_product", write_product)
+    assert run(block).result == {"reduced": 1, "unchanged": 1, "left_out": {}}

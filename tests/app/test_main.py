@@ -1,0 +1,236 @@
+"""Starting the program: what it refuses, in one sentence, and what it starts."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app import config, logs, queue_server, startup
+from app.config import SETTINGS
+from app.paths import Paths
+from app.services import courier
+from app.startup import RefusedError
+from app.supervisor import AlreadyRunningError, Part, Supervisor, lock
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def load(instance: Path, **environ: str) -> config.Config:
+    return config.load({"COELOSTAT_INSTANCE": str(instance), **environ})
+
+
+def start(instance: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app"],
+        cwd=ROOT,
+        env={**os.environ, "COELOSTAT_INSTANCE": str(instance), **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_port_in_use_is_told_in_a_sentence_and_nothing_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = start(tmp_path / "instance", COELOSTAT_BIND=bind)
+
+    assert ended.returncode == 2
+    assert ended.stderr.strip() == (
+        f"coelostat: cannot serve at {bind}: address already in use; "
+        "stop what uses it, or set COELOSTAT_BIND to another host:port"
+    )
+    assert ended.stdout == ""
+
+
+def test_instance_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ended = start(tmp_path / "file" / "instance")
+
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "the instance folder must belong to the user who runs this" in ended.stderr
+
+
+def test_bad_setting_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[server]\nworkers = 'many'\n")
+
+    ended = start(tmp_path)
+
+    assert (ended.returncode, ended.stderr.strip()) == (
+        2,
+        "coelostat: server.workers must be a int, not 'many'",
+    )
+
+
+@pytest.mark.parametrize("bind", ["8000", "localhost", "0.0.0.0:http", "0.0.0.0:70000"])
+def test_address_without_a_good_port_is_refused(bind: str) -> None:
+    with pytest.raises(RefusedError, match="must be host:port"):
+        startup.address(bind)
+
+
+@pytest.mark.parametrize(
+    ("bind", "local"),
+    [
+        ("0.0.0.0:8000", "127.0.0.1:8000"),
+        (":8000", "127.0.0.1:8000"),
+        ("192.168.1.7:80", "192.168.1.7:80"),
+        ("[::1]:8000", "[::1]:8000"),
+    ],
+)
+def test_machine_reaches_its_own_server(bind: str, local: str) -> None:
+    assert startup.local_address(bind) == local
+
+
+def test_instance_folder_is_served_once(tmp_path: Path) -> None:
+    first = lock(tmp_path / "runner.lock")
+
+    with pytest.raises(AlreadyRunningError, match=f"served by the process {os.getpid()} "):
+        lock(tmp_path / "runner.lock")
+    first.close()
+
+    lock(tmp_path / "runner.lock").close()  # free again
+
+
+def test_deep_instance_folder_gets_a_socket_that_fits(tmp_path: Path) -> None:
+    deep = tmp_path / ("a" * 60) / ("b" * 60)
+    shallow = Paths(instance=Path("/srv/coelostat"), raw=Path("/raw"))
+
+    place = courier.socket_path(Paths(instance=deep, raw=deep / "raw"))
+    other = courier.socket_path(Paths(instance=deep / "c", raw=deep / "raw"))
+
+    assert len(os.fsencode(place)) < 108
+    assert place != other
+    assert courier.socket_path(shallow) == Path("/srv/coelostat/run/queue.sock")
+
+
+def test_folder_for_the_socket_is_ours_alone(tmp_path: Path) -> None:
+    place = tmp_path / "private" / "queue.sock"
+
+    queue_server.prepare_socket(place)
+
+    assert place.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_folder_for_the_socket_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "private").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(queue_server.NoQueueServerError, match="belongs to somebody else"):
+        queue_server.prepare_socket(tmp_path / "private" / "queue.sock")
+
+
+def test_given_queue_server_is_used_and_none_started(tmp_path: Path) -> None:
+    own = startup.parts(load(tmp_path / "a"))
+    given = startup.parts(
+        load(tmp_path / "b", REDIS_URL="redis://queue:6379", COELOSTAT_WORKERS="0")
+    )
+
+    names = ["queue server", "worker 1", "worker 2", "watcher", "dispatcher", "web"]
+    assert [part.name for part in own] == names
+    assert [part.name for part in given] == ["watcher", "dispatcher", "web"]
+
+
+def test_parts_know_where_the_instance_and_the_queue_are(tmp_path: Path) -> None:
+    environ = startup.environment(load(tmp_path))
+
+    assert environ["COELOSTAT_INSTANCE"] == str(tmp_path)
+    assert environ["REDIS_URL"] == f"unix://{tmp_path}/run/queue.sock"
+    assert environ["OMP_NUM_THREADS"] == "1"
+    assert environ["NUMBA_CACHE_DIR"] == f"{tmp_path}/cache/numba"
+
+
+def test_first_start_makes_the_schema_and_the_first_user_the_second_neither(
+    tmp_path: Path,
+) -> None:
+    from app import create_app
+    from app.db import db
+
+    settings = load(tmp_path)
+    app = create_app(settings)
+
+    passwords = [startup.prepare_database(app, settings) for _ in range(2)]
+    with app.app_context():
+        db.engine.dispose()
+
+    assert passwords[0]
+    assert passwords[1] is None
+
+
+def test_what_dies_is_started_again_and_stopped_last_first(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    script = (
+        "import signal,sys,time\n"
+        "def end(*_):\n"
+        f"    open({str(trace)!r}, 'a').write(sys.argv[1] + ' stops\\n'); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        f"open({str(trace)!r}, 'a').write(sys.argv[1] + ' starts\\n')\n"
+        "time.sleep(60)\n"
+    )
+    parts = [Part(name, [sys.executable, "-c", script, name], n) for n, name in enumerate("ab")]
+    crew = Supervisor(parts, dict(os.environ))
+    steps = iter(["wait for 2", "kill", "wait for 3"])
+    state = {"step": next(steps)}
+
+    def lines() -> list[str]:
+        return trace.read_text().splitlines() if trace.exists() else []
+
+    def look() -> None:
+        if state["step"].startswith("wait for"):
+            if len(lines()) == int(state["step"][-1]):
+                state["step"] = next(steps, "stop")
+        else:
+            process = parts[0].process
+            assert process is not None
+            process.kill()
+            process.wait()
+            state["step"] = next(steps)
+
+    deadline = time.monotonic() + 20
+    crew.run(lambda: state["step"] == "stop" or time.monotonic() > deadline, look)
+
+    assert sorted(lines()[:2]) == ["a starts", "b starts"]
+    assert lines()[2:] == ["a starts", "b stops", "a stops"]
+
+
+def test_part_that_fails_over_and_over_is_started_ever_more_slowly() -> None:
+    part = Part("web", [sys.executable, "-c", "raise SystemExit(3)"], 0)
+    pauses: list[float] = []
+    deadline = time.monotonic() + 20
+
+    def look() -> None:
+        pause_s = part.start_at - time.monotonic()
+        if part.quick_deaths > len(pauses):
+            pauses.append(pause_s)
+
+    crew = Supervisor([part], dict(os.environ))
+    crew.run(lambda: len(pauses) == 3 or time.monotonic() > deadline, look)
+
+    assert pauses == pytest.approx([0.4, 0.8, 1.6], abs=0.2)
+
+
+def test_main_log_is_set_aside_when_it_is_full_and_old_ones_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "coelostat.log"
+    for number in range(8):
+        path.write_text(f"{number}" * 100)
+        assert logs.set_aside(path, largest=100)
+
+    path.write_text("short")
+    assert not logs.set_aside(path, largest=100)
+    kept = {file.name: file.read_text()[0] for file in tmp_path.iterdir()}
+    assert kept == {"coelostat.log": "s"} | {f"coelostat.log.{n}": str(8 - n) for n in range(1, 6)}
+
+
+def test_example_configuration_lists_every_setting_with_its_default(app: Flask) -> None:
+    table = tomllib.loads((ROOT / "instance" / "config.example.toml").read_text())
+
+    listed = {f"{s}.{i}": value for s, items in table.items() for i, value in items.items()}
+    assert listed == {setting.name: setting.default for setting in SETTINGS}
