@@ -1,11 +1,10 @@
 """Coelostat: one Flask application, assembled here and nowhere else."""
 
-import json
 from datetime import timedelta
-from functools import partial
 from importlib import import_module
 from typing import Final
 
+import orjson
 from apiflask import APIFlask
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
@@ -34,6 +33,11 @@ class RecordJson(DefaultJSONProvider):
     sort_keys = False
 
 
+def _json_text(value: object) -> str:
+    # NaN becomes null: one stored NaN makes every later query into that column fail.
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
 def create_app(settings: config.Config | None = None) -> Flask:
     """Build the application from its configuration, by default this machine's."""
     settings = settings or config.load()
@@ -41,8 +45,10 @@ def create_app(settings: config.Config | None = None) -> Flask:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        # One stored NaN makes every later query into that JSON column fail.
-        SQLALCHEMY_ENGINE_OPTIONS={"json_serializer": partial(json.dumps, allow_nan=False)},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "json_serializer": _json_text,
+            "json_deserializer": orjson.loads,
+        },
         SESSION_COOKIE_NAME="coelostat",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

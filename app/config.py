@@ -42,6 +42,12 @@ SETTINGS: Final = (
     _fixed("bind", "0.0.0.0:8000", "address and port the web pages are served at"),
     _fixed("raw", "", "RAW folder the telescope-control PC writes into; empty: raw/ here"),
     _fixed("database_url", "", "SQLAlchemy URL; empty: coelostat.sqlite here", secret=True),
+    _fixed(
+        "query_database_url",
+        "",
+        "PostgreSQL only: the same database as a role of its own that owns nothing, for SELECT",
+        secret=True,
+    ),
     _fixed("redis_url", "", "Redis-protocol server; empty: one is started here", secret=True),
     _fixed("workers", 2, "worker processes that reduce frames"),
     _fixed("web_threads", 64, "threads of the web server; each open live page holds one"),
@@ -83,6 +89,7 @@ _ENVIRONMENT: Final = {
     "bind": "COELOSTAT_BIND",
     "raw": "COELOSTAT_RAW",
     "database_url": "DATABASE_URL",
+    "query_database_url": "QUERY_DATABASE_URL",
     "redis_url": "REDIS_URL",
     "workers": "COELOSTAT_WORKERS",
     "web_threads": "COELOSTAT_WEB_THREADS",
@@ -97,6 +104,7 @@ class Config:
     raw: Path
     bind: str
     database_url: str
+    query_database_url: str
     redis_url: str
     workers: int
     web_threads: int

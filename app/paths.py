@@ -84,7 +84,10 @@ def safe_join(root: Path, untrusted: str) -> Path:
     if "\0" in untrusted or len(untrusted) > 4096:
         raise NotFoundError("no such path")
     base = root.resolve()
-    path = (base / untrusted.lstrip("/")).resolve()
+    try:
+        path = (base / untrusted.lstrip("/")).resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links
+        raise NotFoundError("no such path") from error
     if path != base and base not in path.parents:
         raise NotFoundError("no such path")
     return path

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reduction.combine import ONE_THREAD, CombineParams, CorrectedRows, Noise, Run
+from reduction.combine import ONE_THREAD, CombineParams, Noise, Run
 from reduction.masters import (
     Frame,
     Stacked,
@@ -20,6 +20,7 @@ from reduction.masters import (
 )
 from reduction.overscan import OverscanParams
 from reduction.readout import amplifiers
+from reduction.sources import CorrectedRows
 
 NO_OVERSCAN = "no overscan: the zero level is the mean of the frames' levels"
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from reduction.camera import Amplifier
-from reduction.combine import CorrectedRows
 from reduction.detrend import AmplifierPlan, NoiseModel, Steps
 from reduction.exposure import Exposure
 from reduction.frameinfo import FrameInfo
@@ -16,6 +15,7 @@ from reduction.overscan import Overscan, OverscanParams, fit_overscan
 from reduction.pedestal import Calibrations, Subtraction, cut, plan_subtraction, planes_of
 from reduction.readout import amplifiers, data_rows, gains_known, sample
 from reduction.saturation import SaturationParams, saturation_level
+from reduction.sources import CorrectedRows
 from reduction.stats import difference_noise
 
 OWN_NOISE_DOUBT = 1.1  # a frame this many times noisier than its parts has a noise of its own

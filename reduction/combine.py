@@ -13,8 +13,9 @@ from scipy import stats as distributions
 from reduction.errors import NotEnoughFramesError, ShapeMismatchError
 from reduction.image import FloatPlane
 from reduction.kernels import combine as kernel
-from reduction.kernels.rows import level_rows, subtract_rows
-from reduction.readout import RawRows, RowSource, bands, native_rows
+from reduction.kernels import counts as count_kernel
+from reduction.readout import RawRows, RowSource, bands
+from reduction.sources import CorrectedRows
 from reduction.stats import median_variance
 
 Progress = Callable[[float], None]
@@ -33,82 +34,6 @@ BAND_BYTES = 3 << 20
 # n / sqrt(n - 1): fewer than five values never clip anything at 3 sigma by themselves.
 SMALL_STACK = 5
 CHANCE = 1e-6  # of a sample variance this large or larger from plain noise
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayRows:
-    """An array in memory, ``(ny, nx)``, as a source of rows: ``array * scale + shift``.
-
-    Masked pixels (nonzero in `mask`) and those that are not finite are unknown.
-    """
-
-    array: npt.NDArray[np.generic]
-    mask: npt.NDArray[np.generic] | None = None
-    scale: float = 1.0
-    shift: float = 0.0
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        ny, nx = self.array.shape
-        return ny, nx
-
-    def read(self, y0: int, y1: int, out: FloatPlane) -> None:
-        """Write rows ``y0:y1`` to `out`."""
-        np.copyto(out, self.array[y0:y1], casting="unsafe")
-        if self.scale != 1.0 or self.shift != 0.0:
-            np.multiply(out, np.float32(self.scale), out=out)
-            np.add(out, np.float32(self.shift), out=out)
-        if self.mask is not None:
-            out[self.mask[y0:y1] != 0] = np.nan
-
-    def release(self, y0: int, y1: int) -> None:
-        """Do nothing: the array stays in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectedRows:
-    """An amplifier of a raw frame, corrected as it is read.
-
-    ``(raw - levels - sum(plane * factor)) * scale + shift``; raw values of `ceiling` or more
-    are unknown.
-
-    Attributes
-    ----------
-    raw : RawRows
-        The amplifier's pixels.
-    levels : float32 array, ``(ny,)``
-        The read-out's zero level of every row, in ADU.
-    ceiling : float
-        In ADU; infinite where nothing saturates.
-    scale, shift : float
-        Of the corrected value.
-    planes : sequence of (float32 array ``(ny, nx)``, float)
-        What is subtracted, in ADU, with its factor.
-    """
-
-    raw: RawRows
-    levels: FloatPlane
-    ceiling: float = float("inf")
-    scale: float = 1.0
-    shift: float = 0.0
-    planes: Sequence[tuple[FloatPlane, float]] = ()
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.raw.shape
-
-    def read(self, y0: int, y1: int, out: FloatPlane) -> None:
-        """Write rows ``y0:y1`` to `out`."""
-        self.raw.read(y0, y1, out)
-        level_rows(out, self.levels[y0:y1], self.ceiling, self.scale, self.shift)
-        for plane, factor in self.planes:
-            subtract_rows(out, native_rows(plane, y0, y1), factor * self.scale)
-
-    def release(self, y0: int, y1: int) -> None:
-        """Let the raw rows go."""
-        self.raw.release(y0, y1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +104,14 @@ class Combined:
     count: npt.NDArray[np.uint16]
     n_frames: int
 
+    def band(self, y0: int, y1: int) -> tuple[FloatPlane, FloatPlane, npt.NDArray[np.uint16]]:
+        """Return rows ``y0:y1`` of the arrays, flat, to be written to."""
+        return (
+            self.data[y0:y1].reshape(-1),
+            self.variance[y0:y1].reshape(-1),
+            self.count[y0:y1].reshape(-1),
+        )
+
 
 def combine(
     sources: Sequence[RowSource],
@@ -226,17 +159,33 @@ def combine(
     shape = _common_shape(sources)
     if weights is not None and (len(weights) != len(sources) or min(weights) <= 0):
         raise ValueError("there must be one positive weight for each frame")
-    work = _Work.of(sources, _method(params, noise, len(sources)), params, noise, weights)
     result = Combined(
         data=np.empty(shape, np.float32),
         variance=np.empty(shape, np.float32),
         count=np.empty(shape, np.uint16),
         n_frames=len(sources),
     )
-    rows = max(1, BAND_BYTES // (4 * shape[1] * len(sources)))
+    method = _method(params, noise, len(sources))
+    limits = _limits(params, noise or Noise(0.0))
+    counts = _counts(sources) if weights is None else None
+    work: _FloatWork | _CountWork
+    if counts is not None and (method != kernel.MEDIAN or counts.are_whole):
+        work, size = _CountWork(counts, method, limits), 2
+    else:
+        factors = np.array(() if weights is None else weights, dtype=np.float32)
+        work, size = _FloatWork(sources, method, limits, factors), 4
+    rows = max(1, BAND_BYTES // (size * shape[1] * len(sources)))
     tasks = [partial(work.run, y0, y1, result) for y0, y1 in bands(shape[0], rows)]
     run_tasks(tasks, run)
     return result
+
+
+def _limits(params: CombineParams, noise: Noise) -> npt.NDArray[np.float64]:
+    """Return the thresholds as the kernels take them."""
+    return np.array(
+        (params.low_sigma, params.high_sigma, params.max_rounds, noise.floor, noise.slope),
+        dtype=np.float64,
+    )
 
 
 def run_tasks(tasks: Sequence[Callable[[], None]], run: Run) -> None:
@@ -290,34 +239,13 @@ def _method(params: CombineParams, noise: Noise | None, n: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """What every band of one combination shares."""
+class _FloatWork:
+    """A combination of any frames, as floats."""
 
     sources: Sequence[RowSource]
     method: int
-    pairs: npt.NDArray[np.int64]
-    weights: FloatPlane
     limits: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        sources: Sequence[RowSource],
-        method: int,
-        params: CombineParams,
-        noise: Noise | None,
-        weights: Sequence[float] | None,
-    ) -> "_Work":
-        """Prepare the arrays the kernel takes."""
-        expected = noise or Noise(0.0)
-        limits = (params.low_sigma, params.high_sigma, params.max_rounds)
-        return cls(
-            sources=sources,
-            method=method,
-            pairs=kernel.sorting_network(len(sources)),
-            weights=np.array(() if weights is None else weights, dtype=np.float32),
-            limits=np.array((*limits, expected.floor, expected.slope), dtype=np.float64),
-        )
+    weights: FloatPlane
 
     def run(self, y0: int, y1: int, result: Combined) -> None:
         """Combine one band."""
@@ -329,13 +257,78 @@ class _Work:
         kernel.combine_rows(
             stack,
             kernel.lane_scratch(n),
-            self.pairs,
+            kernel.sorting_network(n),
             self.weights,
             self.method,
             self.limits,
-            result.data[y0:y1].reshape(-1),
-            result.variance[y0:y1].reshape(-1),
-            result.count[y0:y1].reshape(-1),
+            *result.band(y0, y1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Raw frames of 16-bit counts that differ from their values by a shift of every row.
+
+    `shifts`, ``(n, ny)``, are relative to `common`, a whole number, so that counts moved by them
+    stay within sixteen bits.
+    """
+
+    raws: Sequence[RawRows]
+    shifts: npt.NDArray[np.float64]
+    common: float
+
+    @property
+    def are_whole(self) -> bool:
+        """Tell whether the shifts are whole numbers."""
+        return bool((self.shifts == np.rint(self.shifts)).all())
+
+
+def _counts(sources: Sequence[RowSource]) -> _Counts | None:
+    """Return the frames as counts and shifts where every one of them is no more than that."""
+    raws, shifts = [], []
+    for source in sources:
+        if isinstance(source, RawRows):
+            raw, shift = source, np.zeros(source.shape[0])
+        elif isinstance(source, CorrectedRows) and source.only_shifts:
+            raw, shift = source.raw, source.shift - source.levels.astype(np.float64)
+        else:
+            return None
+        if raw.plane.dtype.kind not in "iu" or raw.plane.dtype.itemsize != 2:
+            return None
+        raws.append(raw)
+        shifts.append(shift + raw.base)
+    if len({raw.plane.dtype for raw in raws}) > 1:
+        return None
+    common = float(np.rint(np.median(shifts)))
+    return _Counts(raws, np.stack(shifts) - common, common)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountWork:
+    """A combination of raw counts."""
+
+    counts: _Counts
+    method: int
+    limits: npt.NDArray[np.float64]
+
+    def run(self, y0: int, y1: int, result: Combined) -> None:
+        """Combine one band."""
+        raws, nx = self.counts.raws, result.data.shape[1]
+        n = len(raws)
+        stack = np.empty((n, y1 - y0, nx), np.uint16)
+        for rows, raw in zip(stack, raws, strict=True):
+            raw.read_counts(y0, y1, rows)
+            raw.release(y0, y1)
+        dtype = raws[0].plane.dtype
+        count_kernel.combine_counts(
+            stack,
+            count_kernel.counts_scratch(n),
+            kernel.sorting_network(n),
+            (not dtype.isnative, raws[0].sign),
+            np.ascontiguousarray(self.counts.shifts[:, y0:y1]),
+            self.method,
+            np.append(self.limits, self.counts.common),
+            *result.band(y0, y1),
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reduction.combine import ONE_THREAD, CombineParams, CorrectedRows, Noise, Run
+from reduction.combine import ONE_THREAD, CombineParams, Noise, Run
 from reduction.exposure import LeftOut
 from reduction.image import Image
 from reduction.masters import (
@@ -22,6 +22,7 @@ from reduction.masters import (
 from reduction.overscan import OverscanParams
 from reduction.pedestal import cut, same_exposure
 from reduction.readout import amplifiers, data_rows
+from reduction.sources import CorrectedRows
 
 
 @dataclass(frozen=True, slots=True)

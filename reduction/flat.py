@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reduction.camera import Amplifier
-from reduction.combine import ONE_THREAD, CombineParams, CorrectedRows, Noise, Run
+from reduction.combine import ONE_THREAD, CombineParams, Noise, Run
 from reduction.exposure import LeftOut
 from reduction.image import FloatPlane, Image
 from reduction.masters import (
@@ -23,6 +23,7 @@ from reduction.masters import (
 from reduction.overscan import OverscanParams
 from reduction.pedestal import DarkFrame, plan_subtraction, planes_of
 from reduction.readout import amplifiers, data_rows, gains_known, sample
+from reduction.sources import CorrectedRows
 from reduction.stats import mode_of, sampled_rows
 
 COARSE_CELLS = 8  # on a side: a flat's pattern, for comparing it with the others'

@@ -11,7 +11,6 @@ from reduction.combine import (
     ONE_THREAD,
     Combined,
     CombineParams,
-    CorrectedRows,
     Noise,
     Run,
     combine,
@@ -24,6 +23,7 @@ from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.image import Image, MaskPlane, Unit
 from reduction.overscan import Overscan, OverscanParams, fit_overscan
 from reduction.readout import RowSource, amplifiers, check_same_layout, data_rows, sample
+from reduction.sources import CorrectedRows
 from reduction.stats import difference_noise, pooled_variance
 
 THIN = 5  # masters of fewer frames are marked

@@ -74,8 +74,24 @@ class RawRows:
         if dtype.kind == "f":
             decode_words(out, rows, start, stride, self.flip_x, swap, self.offset)
             return
-        sign = 0x8000 if dtype.kind == "i" else 0
-        decode_halves(out, rows, start, stride, self.flip_x, swap, sign, self.offset - sign)
+        decode_halves(out, rows, start, stride, self.flip_x, swap, self.sign, self.base)
+
+    @property
+    def sign(self) -> int:
+        """The sign bit of signed 16-bit numbers, 0 of unsigned ones."""
+        return 0x8000 if self.plane.dtype.kind == "i" else 0
+
+    @property
+    def base(self) -> float:
+        """What makes ADU of 16-bit numbers whose sign bit is inverted."""
+        return self.offset - self.sign
+
+    def read_counts(self, y0: int, y1: int, out: npt.NDArray[np.uint16]) -> None:
+        """Copy rows ``y0:y1`` of 16-bit numbers as they are stored."""
+        first, last = self._stored_rows(y0, y1)
+        stored = self.plane[first:last, self.section.x0 : self.section.x1]
+        oriented = stored[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+        np.copyto(out, oriented.view(np.uint16))
 
     def _stored_rows(self, y0: int, y1: int) -> tuple[int, int]:
         """Return which rows of the plane hold rows ``y0:y1`` of the frame."""

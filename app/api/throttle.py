@@ -19,6 +19,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from app import config
 from app.errors import AppError, NotAuthenticatedError, ThrottledError
+from app.services import courier
 
 PER_USERNAME: Final = RateLimitItemPerMinute(5, namespace="sign-in-user")
 PER_ADDRESS: Final = RateLimitItemPerMinute(20, namespace="sign-in-address")
@@ -87,9 +88,7 @@ def _limiters() -> tuple[MovingWindowRateLimiter, ...]:
 
 def _make_limiters() -> tuple[MovingWindowRateLimiter, ...]:
     own = MovingWindowRateLimiter(MemoryStorage())
-    url = config.current().redis_url
-    if not url:
-        return (own,)
+    url = courier.url(config.current())
     if url.startswith("unix:"):
         url = f"redis+{url}"
     options = {"socket_connect_timeout": 1, "socket_timeout": 1}

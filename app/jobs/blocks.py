@@ -38,7 +38,8 @@ def _process(context: JobContext, block: Block) -> None:
 def finish_group(context: JobContext) -> None:
     """Mark a block of all bands as processed, now that its blocks are."""
     block = _block(context)
-    undone = [label(child) for child in block.children if child.status == 0]
+    workable = [child for child in block.children if processing.is_workable(child)]
+    undone = [label(child) for child in workable if child.status == 0]
     if undone:
         raise ConflictError(f"{label(block)} is not complete: {', '.join(undone)} did not end well")
     with context.finish({"blocks": len(block.children)}):

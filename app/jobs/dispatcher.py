@@ -62,8 +62,6 @@ class Dispatcher:
             courier.beat("dispatcher")
             self._beaten_at = self._monotonic()
 
-    # What was lost
-
     def _reconcile(self, snapshot: settings.Snapshot) -> None:
         lease_s = snapshot.number("jobs.lease_s")
         if self._clock.jumped():
@@ -119,8 +117,6 @@ class Dispatcher:
     def _forget_all_but(self, rows: Sequence[Job]) -> None:
         present = {Delivery(row.id, row.attempt) for row in rows}
         self._since = {key: at for key, at in self._since.items() if key[0] in present}
-
-    # Housekeeping
 
     def _clean_up(self, snapshot: settings.Snapshot) -> None:
         if self._monotonic() - self._cleaned_at < HOUSEKEEPING_S:

@@ -20,7 +20,7 @@ def scan_folder(context: JobContext) -> None:
     )
     _log(context, report)
     with context.finish(report.as_result()):
-        """The rows of the files are stored already, batch by batch."""
+        pass  # the rows of the files are stored already, batch by batch
 
 
 def _log(context: JobContext, report: ScanReport) -> None:

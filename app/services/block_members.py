@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from app.db import db
 from app.errors import ConflictError, InvalidRequestError, NotFoundError
-from app.models import Block, BlockFrame, BlockKind, Camera, Frame, Level
-from app.services import frames, settings
+from app.models import Block, BlockFrame, BlockKind, Camera, Frame, Level, User
+from app.services import access, frames, settings
 from app.services.calibration_key import MEMBER_KINDS, Tolerances, differences, group
 
 
@@ -22,8 +22,13 @@ class Chosen(TypedDict, total=False):
     camera: Camera | None
 
 
-def matching(kind: BlockKind, start: date, end: date, **chosen: Unpack[Chosen]) -> Sequence[Frame]:
-    """Return the raw frames a block of these nights could take, good or not, oldest first."""
+def matching(
+    kind: BlockKind, start: date, end: date, *, owner: User | None, **chosen: Unpack[Chosen]
+) -> Sequence[Frame]:
+    """Return the raw frames a block of these nights could take, good or not, oldest first.
+
+    Only frames its owner may see are taken; a block of the house's own takes any.
+    """
     camera = chosen.get("camera")
     conditions = frames.conditions(
         start=start,
@@ -35,7 +40,8 @@ def matching(kind: BlockKind, start: date, end: date, **chosen: Unpack[Chosen]) 
         field=chosen.get("field"),
         camera_id=camera.id if camera else None,
     )
-    query = select(Frame).where(*conditions).order_by(Frame.start_utc, Frame.id)
+    seen = select(Frame) if owner is None else access.visible_to(owner, Frame)
+    query = seen.where(*conditions).order_by(Frame.start_utc, Frame.id)
     return db.session.scalars(query).all()
 
 
@@ -90,9 +96,9 @@ def check_may_join(block: Block, frame: Frame) -> None:
         raise ConflictError(f"{frame.file_name} cannot enter {label(block)}: {', '.join(found)}")
 
 
-def add_frame(block: Block, frame_id: int) -> None:
+def add_frame(block: Block, frame_id: int, by: User | None) -> None:
     """Add a raw frame to a block in the open transaction; the block is due again."""
-    frame = db.session.get(Frame, frame_id)
+    frame = db.session.get(Frame, frame_id) if by is None else frames.get(by, frame_id)
     if frame is None:
         raise NotFoundError(f"there is no frame {frame_id}")
     if any(entry.frame_id == frame_id for entry in block.entries):

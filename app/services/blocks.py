@@ -65,7 +65,7 @@ def create(
     if start > end:
         raise InvalidRequestError(f"the first night {start} is after the last one {end}")
     with transaction():
-        found = block_members.matching(kind, start, end, **chosen)
+        found = block_members.matching(kind, start, end, owner=owner, **chosen)
         groups = block_members.groups(kind, found)
         if not groups:
             raise InvalidRequestError(_nothing(kind, start, end, found))
@@ -217,8 +217,8 @@ def superflat_of(block: Block) -> int | None:
     return db.session.scalar(linked.order_by(SuperflatLink.block_id.desc()).limit(1))
 
 
-def add(block: Block, object_id: int) -> Block:
-    """Add a frame to a block, or a block of one band to one of all bands.
+def add(block: Block, object_id: int, *, by: User | None = None) -> Block:
+    """Add a frame `by` may see to a block, or a block of one band to one of all bands.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def add(block: Block, object_id: int) -> Block:
         if block.is_group:
             block_members.add_child(block, object_id)
         else:
-            block_members.add_frame(block, object_id)
+            block_members.add_frame(block, object_id, by)
         events.publish("block", block=block.id)
     return block
 

@@ -57,9 +57,6 @@ class Progress:
     step: str = ""
 
 
-# What people do with jobs
-
-
 def enqueue(  # noqa: PLR0913 - a job has this many sides, all but two with a default
     function: str,
     arguments: dict[str, Any],
@@ -171,9 +168,6 @@ def log_path(job_id: int) -> Path:
     return paths.current().job_logs / f"job-{job_id:06d}.log"
 
 
-# What a worker does with its delivery
-
-
 def claim(delivery: Delivery, *, worker: str, lease_s: float) -> Job | None:
     """Start a delivered job; None where the delivery is stale and there is nothing to do."""
     now = utcnow()
@@ -259,9 +253,6 @@ def _end_running(delivery: Delivery, state: JobState, error: str | None) -> None
         job = _locked(delivery, JobState.RUNNING)
         if job is not None:
             _end(job, state, error or job.error)
-
-
-# What the dispatcher does
 
 
 def dispatch(room: int, *, timeout_s: int) -> Sequence[Delivery]:
@@ -366,9 +357,6 @@ def prune(keep_days: int) -> int:
     for job_id in ids:
         log_path(job_id).unlink(missing_ok=True)
     return len(ids)
-
-
-# The row itself
 
 
 def _move(delivery: Delivery, *states: JobState, **values: Any) -> bool:  # noqa: ANN401 - columns

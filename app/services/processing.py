@@ -61,9 +61,10 @@ def process(block: Block, *, owner: User | None, code: str = "") -> Job:
     with transaction():
         if not block.is_group:
             return _queue(block, owner, steps)
-        if not block.children:
-            raise ConflictError(f"{label(block)} has no blocks in it")
-        parts = [_queue(child, owner, steps) for child in block.children]
+        workable = [child for child in block.children if is_workable(child)]
+        if not workable:
+            raise ConflictError(f"{label(block)} has no blocks in it that could be processed")
+        parts = [_queue(child, owner, steps) for child in workable]
         return jobs.enqueue(
             FINISH_GROUP,
             {"block_id": block.id},
@@ -72,6 +73,11 @@ def process(block: Block, *, owner: User | None, code: str = "") -> Job:
             needs=parts,
             dedupe_key=f"group-{block.id}",
         )
+
+
+def is_workable(block: Block) -> bool:
+    """Tell whether a block has frames and is valid: a registered master has none."""
+    return bool(block.entries) and block.is_valid
 
 
 def in_order(blocks: Iterable[Block]) -> list[Block]:

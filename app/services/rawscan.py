@@ -113,7 +113,7 @@ class Scan:
         self._walk = Walk(self.root, self.folder)
         mounted = _mounted(self.root)
         with transaction():
-            """End a reading transaction that would not see what the scan before stored."""
+            pass  # ends a reading transaction that would not see what the last scan stored
         self._known = _known_files(self.folder, self._is_wanted)
         todo = self._look()
         _require_same(self.root, mounted)

@@ -108,9 +108,10 @@ def _write_hashes(hashes: Mapping[int, str]) -> None:
 def _name_originals(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> None:
     """Link duplicates to their originals, and files that moved to where they are now."""
     duplicates = [o for o in outcomes if o.duplicate_of]
-    elsewhere = {o.duplicate_of for o in duplicates} - set(ids)
-    query = select(ScannedFile.path, ScannedFile.id).where(ScannedFile.path.in_(elsewhere))
-    of_path = {**ids, **dict(db.session.execute(query).all())}
+    of_path = dict(ids)
+    if elsewhere := {o.duplicate_of for o in duplicates} - set(ids):
+        query = select(ScannedFile.path, ScannedFile.id).where(ScannedFile.path.in_(elsewhere))
+        of_path |= dict(db.session.execute(query).all())
     links = [
         {"id": ids[o.seen.path], "duplicate_of_id": of_path.get(o.duplicate_of)} for o in duplicates
     ]

@@ -10,8 +10,10 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Select,
+    String,
     Table,
     case,
+    cast,
     false,
     func,
     literal_column,
@@ -19,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import visitors
 
+from app.db import db
 from app.models import (
     Block,
     BlockKind,
@@ -36,7 +39,6 @@ _TILE_COLUMNS: Final = (
     "id field band file_path weight_path file_thumb weight_thumb modeavg medianavg noiseavg"
     " medianrms noiserms date status flag comments isvalid updated_at crval1 crval2"
 )
-_LOGS: Final = "LOGS"
 _FIELD_COLUMNS: Final = "id file_path field flag updated_at"
 _NOT_MEASURED: Final[ColumnElement[Any]] = literal_column("NULL")
 
@@ -166,11 +168,10 @@ def _superflats(user: User) -> Select[Any]:
 
 def _operations(user: User) -> Select[Any]:
     ended = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
-    log_name = func.printf("job-%06d.log", Job.id)  # as `services.jobs` names them
     columns = {
         "id": Job.id,
         "endDate": Job.finished_at,
-        "logPath": f"{_LOGS}/" + log_name,
+        "logPath": _log_path(),
         "operation": Job.label,
         "state": Job.state,
     }
@@ -178,8 +179,23 @@ def _operations(user: User) -> Select[Any]:
 
 
 def _dates() -> dict[str, Any]:
-    day_after = func.date(Block.end_night, "+1 day")  # the pipeline keeps the end exclusive
+    day_after: Any = func.date(Block.end_night, "+1 day")
+    if _is_postgresql():
+        day_after = Block.end_night + literal_column("1")
+    # the pipeline keeps the end exclusive
     return {"blockStartDate": Block.start_night, "blockEndDate": day_after}
+
+
+def _log_path() -> ColumnElement[str]:
+    """Return where a job's log is, as `services.jobs` names it."""
+    if _is_postgresql():
+        digits = func.greatest(func.length(cast(Job.id, String)), 6)
+        return "LOGS/job-" + func.lpad(cast(Job.id, String), digits, "0") + ".log"
+    return func.printf("LOGS/job-%06d.log", Job.id)
+
+
+def _is_postgresql() -> bool:
+    return db.engine.dialect.name == "postgresql"
 
 
 def _state() -> dict[str, Any]:
@@ -191,7 +207,9 @@ def _state() -> dict[str, Any]:
 
 
 def _named(columns: Mapping[str, Any]) -> Select[Any]:
-    return select(*(column.label(name) for name, column in columns.items()))
+    # A name without quotes is lower case to PostgreSQL, whatever the query's author wrote.
+    fold = str.lower if _is_postgresql() else str
+    return select(*(column.label(fold(name)) for name, column in columns.items()))
 
 
 def _of_kind(view: Select[Any], user: User, kind: BlockKind, *, is_group: bool) -> Select[Any]:

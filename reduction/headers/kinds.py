@@ -36,6 +36,7 @@ _KIND_OF_WORD = {word: kind for kind, words in _KINDS.items() for word in words.
 _FLAT_SOURCES = (("SKY", "sky"), ("TWI", "sky"), ("DOME", "dome"), ("DFLAT", "dome"))
 _MORE_FLAT_SOURCES = (("LAMP", "lamp"), ("PANEL", "panel"))
 _CALIBRATION = frozenset({FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.ARC})
+_MASTER = re.compile(r"^(MASTER|SUPER)[\s_\-]*(?=BIAS|DARK|FLAT|ZERO)")
 _ENDINGS = re.compile(r"\s*(FRAME|IMAGE|FIELD|EXPOSURE)$")
 
 # Words in a file's or an object's name that contradict "light".
@@ -55,7 +56,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 def kind_of_word(text: str) -> FrameKind | None:
     """Return the kind a header's word stands for, None where it is no kind."""
     word = text.strip().upper().replace("[", "").replace("]", "")
-    word = _ENDINGS.sub("", word)
+    word = _MASTER.sub("", _ENDINGS.sub("", word))
     return _KIND_OF_WORD.get(re.sub(r"[\s,_\-]+", "", word))
 
 
@@ -102,6 +103,8 @@ def read_kind(draft: Draft, keywords: Iterable[str] = KIND_KEYWORDS) -> None:
             if kind == FrameKind.SCIENCE and other_kind in _CALIBRATION:
                 keyword, kind = other, other_kind
     set_kind(draft, kind, keyword, "the frame's own word for its kind", doubt)
+    if _MASTER.match(draft.cards.text(keyword).strip().upper()):
+        draft.put("level", 1, keyword, "it calls itself a master")
     _second_thoughts(draft, keyword)
 
 

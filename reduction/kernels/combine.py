@@ -134,21 +134,30 @@ def middle(v: npt.NDArray[np.float64], lo: int, hi: int) -> float:
 def clip_sample(
     v: npt.NDArray[np.float64], m: int, low: float, high: float, rounds: int
 ) -> tuple[int, int]:
-    """Return the range of sorted ``v[:m]`` that survives clipping by its own scatter."""
+    """Return the range of sorted ``v[:m]`` that survives clipping by its own scatter.
+
+    The sums about the first median are taken once; what is rejected is taken off them.
+    """
     lo, hi = 0, m
+    zero = middle(v, 0, m)
+    s1 = 0.0
+    s2 = 0.0
+    for i in range(m):
+        s1 += v[i] - zero
+        s2 += (v[i] - zero) ** 2
     for _ in range(rounds):
         c = middle(v, lo, hi)
-        s1 = 0.0
-        s2 = 0.0
-        for i in range(lo, hi):
-            s1 += v[i] - c
-            s2 += (v[i] - c) ** 2
-        sigma = np.sqrt(max(0.0, s2 / (hi - lo) - (s1 / (hi - lo)) ** 2))
+        mean = s1 / (hi - lo)
+        sigma = np.sqrt(max(0.0, s2 / (hi - lo) - mean * mean))
         first, last = lo, hi
         while lo < hi and v[lo] < c - low * sigma:
+            s1 -= v[lo] - zero
+            s2 -= (v[lo] - zero) ** 2
             lo += 1
         while hi > lo and v[hi - 1] > c + high * sigma:
             hi -= 1
+            s1 -= v[hi] - zero
+            s2 -= (v[hi] - zero) ** 2
         if lo == first and hi == last:
             break
     return lo, hi
@@ -207,13 +216,14 @@ def finish_pixel(
     """Return a pixel's combined value and the unbiased variance of what entered it."""
     lo, hi = bounds
     m = hi - lo
-    mean = 0.0
+    zero = v[lo]
+    s1 = 0.0
+    s2 = 0.0
     for i in range(lo, hi):
-        mean += v[i] / m
-    spread = 0.0
-    for i in range(lo, hi):
-        spread += (v[i] - mean) ** 2
-    variance = spread / (m - 1) if m > 1 else 0.0
+        s1 += v[i] - zero
+        s2 += (v[i] - zero) ** 2
+    mean = zero + s1 / m
+    variance = max(0.0, s2 - s1 * s1 / m) / (m - 1) if m > 1 else 0.0
     if median:
         return middle(v, lo, hi), variance
     if weights.size:

@@ -1,14 +1,18 @@
 """Sign-in attempts: failures are counted by name and by address, successes are not."""
 
 import socket
+import subprocess
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from flask import Flask
 
-from app import config
+from app import config, paths, queue_server
 from app.api import throttle
 from app.errors import NotAuthenticatedError, ThrottledError
+from app.services import courier
 
 
 @pytest.fixture
@@ -67,6 +71,30 @@ def test_addresses_of_one_ipv6_network_are_one(app: Flask, clock: list[float]) -
 
     assert wait_s(app, "somebody", "2001:db8::ffff") > 0
     assert wait_s(app, "somebody", "2001:db8:1::1") == 0
+
+
+@pytest.fixture
+def queue_server_runs(app: Flask) -> Iterator[None]:
+    where = courier.socket_path(paths.current())
+    queue_server.prepare_socket(where)
+    with subprocess.Popen(queue_server.command(where)) as process:
+        deadline = time.monotonic() + 10
+        while not where.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        yield
+        process.kill()
+
+
+def test_counters_in_the_queue_server_are_shared_by_processes(
+    app: Flask, queue_server_runs: None
+) -> None:
+    for _ in range(5):
+        fail(app, "amy")
+
+    del app.extensions["coelostat.throttle"]  # as another process, which has none of its own yet
+
+    assert wait_s(app, "amy") > 0
+    assert wait_s(app, "bob") == 0
 
 
 def test_queue_server_that_is_away_does_not_open_the_door(

@@ -2,15 +2,18 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from app import paths
 from app.db import db, transaction
 from app.jobs import runner, storing
 from app.models import Block, Frame, Job, JobState, Level, User
 from app.services import blocks, jobs, plan, settings
 from tests.app.jobs.blockruns import FLAT, NIGHT, SCI, calibrate_night, make, register, run
+from tests.app.jobs.simnight import SHAPE
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +73,33 @@ def test_a_night_plans_and_reduces_itself_from_the_scan_on(staff: User) -> None:
     reduced = db.session.scalars(select(Frame).where(Frame.level == Level.REDUCED)).all()
     assert [frame.status for frame in reduced] == [1, 1]
     assert plan.auto() is None
+
+
+def test_a_night_whose_bias_is_spoilt_is_reduced_without_it_and_says_so() -> None:
+    register("bias", count=2)
+    register("science", count=1)
+    for path in (paths.current().raw / "2026-11-20").glob("bias*"):
+        path.unlink()
+
+    queued = plan.process(NIGHT, None)
+    runner.work_off()
+
+    states = {job.label.split()[0]: job.state for job in queued}
+    assert states == {"bias": JobState.FAILED, "sci": JobState.DONE}
+    reduced = db.session.scalars(select(Frame).where(Frame.level == Level.REDUCED)).one()
+    assert any(said.startswith("no bias") for said in reduced.missing)
+
+
+def test_an_all_band_block_is_not_done_while_one_of_its_blocks_is_not() -> None:
+    register("flat", count=2)
+    register("flat", count=2, cards={"FILTER": "g"}, data=np.full(SHAPE, 100.0))
+    group = blocks.create_group(FLAT, NIGHT, NIGHT, owner=None)
+
+    job = blocks.process(group, owner=None)
+    runner.work_off()
+    jobs.cancel_hopeless()
+
+    db.session.refresh(job)
+    assert job.state == JobState.CANCELLED
+    assert "which it needs, failed" in str(job.error)
+    assert group.status == 0

@@ -199,3 +199,44 @@ def test_a_bias_that_joins_while_the_master_is_made_gets_in(
     assert job.result == {"used": 5, "left_out": 0}
     assert block.master is not None
     assert late in parents(block.master)["member"]
+
+
+def test_a_master_set_invalid_outdates_what_it_was_used_for(
+    calibrated: dict[str, Block],
+) -> None:
+    block = done(SCI)
+    bias = calibrated["bias"].master
+    assert bias is not None
+
+    frames.toggle_valid(bias)
+
+    assert product(block).outdated == f"bias master {bias.id} was set invalid"
+    assert block.status == calibrated["flat"].status == 0
+    assert calibrated["bias"].status == 1
+
+
+def test_a_block_set_invalid_takes_its_master_out_of_use(calibrated: dict[str, Block]) -> None:
+    block = done(SCI)
+
+    blocks.toggle_valid(calibrated["flat"])
+    run(block)
+
+    assert "flat" not in product(block).steps_done
+    assert any(said.startswith("no flat") for said in product(block).missing)
+
+
+def test_frames_of_different_bands_get_masters_in_folders_of_their_own() -> None:
+    register("flat", count=2)
+    register("flat", count=2, cards={"FILTER": "H alpha/7nm"})
+
+    made = [blocks.create(FLAT, NIGHT, NIGHT, owner=None, band=band)[0] for band in ("r",)]
+    other = next(b for b in blocks.create(FLAT, NIGHT, NIGHT, owner=None) if b.band != made[0].band)
+    run(made[0])
+    run(other)
+
+    assert made[0].master is not None
+    assert other.master is not None
+    assert made[0].master.path.startswith("MASTERS/FLATS/r/flat_r_")
+    assert other.master.path.startswith("MASTERS/FLATS/H")
+    assert other.master.path.count("/") == 3
+    assert file_of(other.master).is_file()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -246,11 +245,12 @@ def test_a_flat_that_was_divided_by_itself_is_used_for_nothing() -> None:
     assert products(Level.MASTER, "flat", "2018-08-03") == []
 
 
-def test_raw_files_are_left_as_they_were() -> None:
-    folder: Path = shared("data", "RAW")
-    known = {f.path.removeprefix("RAW/"): f for f in frames_where(Frame.level == Level.RAW)}
-    read = {path: f for path, f in known.items() if f.content_sha256}
+def test_raw_files_are_what_they_were_and_known_by_their_content() -> None:
+    rows = shared("data", "MANIFEST.tsv").read_text().splitlines()[1:]
+    known = {row.split("\t")[0]: row.split("\t")[2] for row in rows}
+    read = [f for f in frames_where(Frame.level == Level.RAW) if f.content_sha256]
 
     assert len(read) > 60
-    for path, frame in list(read.items())[::7]:
-        assert fitsio.content_sha256(folder / path) == frame.content_sha256
+    assert {f.path: f.content_sha256 for f in read} == {f.path: known[f.path] for f in read}
+    for frame in read[::7]:
+        assert fitsio.content_sha256(shared("data", frame.path)) == known[frame.path]

@@ -8,8 +8,18 @@ from flask import Flask
 
 from app.db import db, transaction
 from app.errors import AppError, ConflictError, InvalidRequestError, NotFoundError
-from app.models import Block, BlockKind, Camera, Frame, JobState, Level, SuperflatLink, User
-from app.services import blocks, jobs
+from app.models import (
+    Block,
+    BlockKind,
+    Camera,
+    Frame,
+    JobState,
+    Level,
+    Proposal,
+    SuperflatLink,
+    User,
+)
+from app.services import blocks, jobs, settings
 from tests.factories import make_block, make_camera, make_frame
 
 NIGHT = date(2026, 11, 20)
@@ -122,6 +132,24 @@ def test_no_block_is_made_of_nothing_and_the_reason_is_given(
     with pytest.raises(InvalidRequestError, match="after the last one"):
         blocks.create(BIAS, date(2026, 11, 22), NIGHT, owner=observer)
     assert blocks.find(observer, BIAS, is_group=False) == []
+
+
+def test_nobody_makes_a_block_of_frames_he_may_not_see(
+    camera: Camera, observer: User, staff: User
+) -> None:
+    with transaction():
+        db.session.add(Proposal(id=1, code="P1"))
+    settings.change("access", "visibility", "members", by=staff)
+    secret = frames_of(camera, "science", 2, proposal_id=1)
+    (free,) = frames_of(camera, "science", 1)
+
+    (own,) = blocks.create(SCI, NIGHT, NIGHT, owner=observer)
+
+    assert ids(own) == {free.id}
+    with pytest.raises(NotFoundError):
+        blocks.add(own, secret[0].id, by=observer)
+    (all_of_them,) = blocks.create(SCI, NIGHT, NIGHT, owner=staff)
+    assert len(all_of_them.entries) == 3
 
 
 def test_an_all_band_block_has_a_block_for_each_band(camera: Camera, observer: User) -> None:
@@ -385,11 +413,18 @@ def test_an_all_band_block_runs_its_blocks_and_ends_after_them(
     assert needed_by(job) == {j.id for j in parts}
 
 
+def make_group_of_invalid() -> Block:
+    group = make_block("flat", is_group=True)
+    make_block("flat", [make_frame("flat")], parent_id=group.id, is_valid=False)
+    return group
+
+
 def test_a_block_with_nothing_to_do_is_refused(app: Flask, observer: User) -> None:
     master = make_frame("bias", level=Level.MASTER)
     empty: list[tuple[Block, str]] = [
         (make_block("bias"), "has no frames"),
         (make_block("flat", is_group=True), "has no blocks"),
+        (make_group_of_invalid(), "has no blocks"),
         (make_block("bias", master_id=master.id), "master made elsewhere"),
     ]
 

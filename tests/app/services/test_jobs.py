@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from datetime import timedelta
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -333,6 +334,27 @@ def test_same_work_is_not_queued_twice_while_the_first_is_open(app: Flask) -> No
 
     assert second.id == first.id
     assert third.id != first.id
+
+
+def test_two_requests_at_the_same_moment_queue_the_same_work_once(app: Flask) -> None:
+    together = Barrier(4)
+    found: list[int] = []
+
+    def ask() -> None:
+        with app.app_context():
+            together.wait(10)
+            found.append(queue(dedupe_key="block:7").id)
+            db.session.remove()
+
+    threads = [Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(found) == 4
+    assert len(set(found)) == 1
+    assert db.session.query(Job).count() == 1
 
 
 def test_work_asked_for_again_while_being_cancelled_is_queued_anew(

@@ -73,7 +73,8 @@ def test_the_preview_gives_each_science_frame_the_masters_to_come(
         choice.bias.reason == "nearest bias, of the same night (night 2026-11-20), still to be made"
     )
     assert choice.dark.reason == (
-        "nearest dark of 300 s for 60 s, of the same night (night 2026-11-20), thin, still to be made"
+        "nearest dark of 300 s for 60 s, of the same night (night 2026-11-20), "
+        "thin, still to be made"
     )
     assert choice.flat.plan_key in {b.plan_key for b in shown.blocks if b.band == "r"}
     assert choice.flat.frame_id is None
@@ -223,6 +224,19 @@ def test_by_itself_the_plan_tries_again_once_a_frame_was_added(camera: Camera) -
     frames_of(camera, "bias", 1)
 
     assert len(plan.process_nights({NIGHT}, None)) == 1
+
+
+def test_an_invalid_block_of_the_plan_promises_no_master_and_is_not_processed(
+    night: Camera, observer: User
+) -> None:
+    bias = next(b for b in plan.apply(NIGHT, owner=observer) if b.kind == "bias")
+    with transaction():
+        bias.is_valid = False
+
+    choice = plan.preview(NIGHT, user=observer).science[0].choice
+
+    assert choice.bias.reason == "no bias of this camera and setting"
+    assert bias.id not in {job.arguments["block_id"] for job in plan.process(NIGHT, observer)}
 
 
 def test_after_a_scan_nights_are_planned_only_where_the_site_wants_it(

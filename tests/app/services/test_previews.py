@@ -84,7 +84,7 @@ def test_viewer_is_told_size_levels_and_planes_of_a_product(reduced: Frame) -> N
 
     assert (found.nx, found.ny, found.levels) == (NX, NY, 3)
     assert found.planes == ("SCI", "VAR", "DQ")
-    assert 80 < found.limits.low < 100 < found.limits.high < 120
+    assert 100 - 6 * 5 < found.limits.low < 100 < found.limits.high < 100 + 6 * 5
 
 
 def test_tiles_of_the_full_level_are_the_pixels(reduced: Frame, image: Image) -> None:
@@ -168,7 +168,8 @@ def test_thumbnail_is_made_once_and_again_when_the_file_changes(
     assert again == first
     assert again.stat().st_mtime_ns == made
     assert changed != first
-    assert Picture.open(changed).size == (160, round(160 * NY / NX))
+    small = Picture.open(io.BytesIO(changed.read_bytes()))
+    assert small.size == (160, round(160 * NY / NX))
 
 
 def test_thumbnail_that_came_with_the_frame_is_taken(reduced: Frame) -> None:

@@ -98,6 +98,13 @@ def test_combined_calibration_of_another_program_is_a_master(tmp_path: Path) -> 
     assert info_of(tmp_path, bias).level == 0
 
 
+@pytest.mark.parametrize("text", ["Master Bias", "masterbias", "MASTER BIAS FRAME", "Superbias"])
+def test_frame_that_calls_itself_a_master_is_one(tmp_path: Path, text: str) -> None:
+    info = info_of(tmp_path, card("IMAGETYP", text))
+
+    assert (info.kind, info.level) == (FrameKind.BIAS, 1)
+
+
 @pytest.mark.parametrize(
     ("calstat", "done", "level"),
     [

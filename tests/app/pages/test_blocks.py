@@ -1,0 +1,152 @@
+from app.db import db
+from app.models import Block, Job, User
+from tests.app.pages.conftest import Browser
+from tests.factories import make_block, make_camera, make_frame
+
+
+def make_biases(count: int = 3) -> None:
+    camera = make_camera()
+    for _ in range(count):
+        make_frame("bias", camera_id=camera.id)
+
+
+def test_plan_shows_blocks_choices_and_what_stays_aside(browser: Browser) -> None:
+    make_biases()
+    camera = make_camera("Other")
+    science = make_frame("science", camera_id=camera.id, object_name="M 67")
+    doubtful = make_frame("flat", camera_id=camera.id, kind_doubt="may be a sky frame")
+
+    page = browser.text("/blocks/plan/?night=2026-11-20")
+
+    assert "3 bias of Simulated" in page
+    assert "thin" in page
+    assert f"/frames/{science.id}/" in page
+    assert "no flat" in page
+    assert f"/frames/{doubtful.id}/" in page
+    assert "may be a sky frame" in page
+    assert db.session.query(Block).count() == 0
+
+
+def test_plan_takes_the_newest_night_by_itself(browser: Browser) -> None:
+    make_biases()
+
+    assert "3 bias of Simulated" in browser.text("/blocks/plan/")
+
+
+def test_plan_of_nothing_says_so(browser: Browser) -> None:
+    assert "There are no frames yet" in browser.text("/blocks/plan/")
+    assert "no raw frames of 2026-11-20" in browser.text("/blocks/plan/?night=2026-11-20")
+    assert browser.get("/blocks/plan/?night=soon").status_code == 400
+
+
+def test_plan_is_made_without_being_processed(browser: Browser) -> None:
+    make_biases()
+
+    browser.post("/blocks/plan/2026-11-20/make/")
+
+    assert db.session.query(Block).one().kind == "bias"
+    assert db.session.query(Job).count() == 0
+
+
+def test_block_made_by_hand_is_shown_at_once(browser: Browser, observer: User) -> None:
+    make_biases()
+
+    response = browser.post("/blocks/", kind="bias", start="2026-11-20", end="2026-11-20")
+
+    block = db.session.query(Block).one()
+    assert response.headers["Location"] == f"/blocks/{block.id}/"
+    assert block.owner_id == observer.id
+    assert "bias_" in browser.text(f"/blocks/{block.id}/")
+
+
+def test_last_night_may_be_left_out(browser: Browser) -> None:
+    make_biases()
+
+    browser.post("/blocks/", kind="bias", start="2026-11-20", end="")
+
+    assert db.session.query(Block).one().end_night == db.session.query(Block).one().start_night
+
+
+def test_all_bands_become_one_group(browser: Browser) -> None:
+    camera = make_camera()
+    for band in ("g", "r"):
+        make_frame("flat", camera_id=camera.id, band=band)
+
+    response = browser.post("/blocks/", kind="flat", start="2026-11-20", all_bands="1")
+    page = browser.text(response.headers["Location"])
+
+    group = db.session.query(Block).filter_by(is_group=True).one()
+    assert len(group.children) == 2
+    assert all(f"/blocks/{child.id}/" in page for child in group.children)
+
+
+def test_block_that_would_be_empty_is_refused_with_the_reason(browser: Browser) -> None:
+    response = browser.post("/blocks/", kind="bias", start="2026-11-20")
+
+    assert response.status_code == 400
+    assert "no bias frames of 2026-11-20 match" in response.text
+
+
+def test_unfit_kind_or_date_is_refused(browser: Browser) -> None:
+    kind = browser.post("/blocks/", kind="lunch", start="2026-11-20")
+    day = browser.post("/blocks/", kind="bias", start="20 Nov")
+    missing = browser.post("/blocks/", kind="bias")
+
+    assert [answer.status_code for answer in (kind, day, missing)] == [400, 400, 400]
+    assert "must be one of bias" in kind.text
+    assert "2026-11-20" in day.text
+
+
+def test_list_is_filtered_by_kind_and_night(browser: Browser) -> None:
+    bias = make_block("bias", [make_frame("bias")])
+    flat = make_block("flat", [make_frame("flat")], band="r")
+
+    page = browser.text("/blocks/?kind=flat&night=2026-11-20")
+    part = browser.part("/blocks/?kind=flat", "blocks").text
+
+    assert f"/blocks/{flat.id}/" in page
+    assert f"/blocks/{bias.id}/" not in page
+    assert "<html" not in part
+    assert "No blocks" in browser.text("/blocks/?night=2020-01-01")
+
+
+def test_block_shows_why_a_frame_was_left_out(browser: Browser) -> None:
+    block = make_block("flat", [make_frame("flat")], band="r")
+    block.entries[0].left_out = "saturated: its median is 64000 ADU"
+    db.session.commit()
+
+    page = browser.text(f"/blocks/{block.id}/")
+
+    assert "left out" in page
+    assert "saturated: its median is 64000 ADU" in page
+
+
+def test_block_is_processed_validated_and_commented(browser: Browser, observer: User) -> None:
+    block = make_block("bias", [make_frame("bias")])
+
+    browser.post(f"/blocks/{block.id}/process/")
+    browser.post(f"/blocks/{block.id}/comment/", comment="warm dewar")
+    browser.post(f"/blocks/{block.id}/valid/")
+
+    db.session.refresh(block)
+    job = db.session.query(Job).one()
+    assert (job.arguments["block_id"], job.owner_id) == (block.id, observer.id)
+    assert (block.comment, block.is_valid) == ("warm dewar", False)
+
+
+def test_step_that_does_not_exist_yet_is_refused_by_name(browser: Browser) -> None:
+    block = make_block("sci", [make_frame()])
+
+    response = browser.post(f"/blocks/{block.id}/process/", code="am")
+
+    assert response.status_code == 400
+    assert "does not exist yet" in response.text
+
+
+def test_empty_block_cannot_be_processed(browser: Browser) -> None:
+    block = make_block("bias")
+
+    response = browser.post(f"/blocks/{block.id}/process/")
+
+    assert response.status_code == 409
+    assert "has no frames" in response.text

@@ -1,0 +1,172 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+
+from app import paths
+from app.db import db, transaction
+from app.models import Frame, FrameParent, Job, User
+from reduction import fitsio
+from reduction.flags import PixelFlag
+from reduction.image import Image
+from tests.app.pages.conftest import Browser
+from tests.factories import make_block, make_frame
+
+
+@pytest.fixture
+def product_path(app: Flask) -> Path:
+    data = np.full((40, 60), 100, dtype=np.float32)
+    mask = np.zeros(data.shape, dtype=np.uint16)
+    mask[5, 7] = PixelFlag.BAD
+    path = paths.current().data / "PROCESSED" / "one.fits"
+    path.parent.mkdir(parents=True)
+    fitsio.write_product(path, Image(data, data * 0 + 4, mask, "electron"), [("RECIPE", "x", "")])
+    return path
+
+
+@pytest.fixture
+def reduced(product_path: Path) -> Frame:
+    return make_frame(
+        path="PROCESSED/one.fits", file_name="one.fits", level=2, nx=60, ny=40, unit="electron"
+    )
+
+
+def test_page_shows_values_with_card_rule_and_doubt(browser: Browser) -> None:
+    origin = {"card": "GAIN = 0 / driver", "rule": "as it stands", "doubt": None}
+    frame = make_frame(
+        gain_e_per_adu=1.25,
+        origins={"gain_e_per_adu": origin},
+        doubts={"gain_e_per_adu": "some drivers write the setting here"},
+        header_text="OBJECT  = 'M 42    '           / what it is",
+    )
+
+    page = browser.text(f"/frames/{frame.id}/")
+
+    for text in (
+        "GAIN = 0 / driver",
+        "as it stands",
+        "some drivers write the setting here",
+        "1.25",
+    ):
+        assert text in page
+
+
+def test_page_shows_the_cards_of_the_header(browser: Browser, reduced: Frame) -> None:
+    page = browser.text(f"/frames/{reduced.id}/")
+
+    assert "<code>RECIPE</code>" in page
+    assert "<code>EXTNAME</code>" in page
+
+
+def test_missing_calibration_is_loud(browser: Browser, reduced: Frame) -> None:
+    with transaction():
+        reduced.missing = ["no flat in r within 30 days"]
+
+    page = browser.text(f"/frames/{reduced.id}/")
+
+    assert '<p class="problem">no flat in r within 30 days</p>' in page
+    assert "incomplete" in page
+
+
+def test_provenance_is_linked_both_ways_with_the_job_that_did_it(
+    browser: Browser, observer: User, reduced: Frame
+) -> None:
+    raw, flat = make_frame(), make_frame("flat", level=1)
+    block = make_block("sci", [raw])
+    with transaction():
+        block.entries[0].product_id = reduced.id
+        for parent, role in ((raw, "raw"), (flat, "flat")):
+            db.session.add(FrameParent(child_id=reduced.id, parent_id=parent.id, role=role))
+        job = Job(function="blocks.process_block", arguments={"block_id": block.id})
+        job.owner_id = observer.id
+        db.session.add(job)
+
+    below = browser.text(f"/frames/{reduced.id}/")
+    above = browser.text(f"/frames/{raw.id}/")
+
+    assert f"/frames/{raw.id}/" in below
+    assert f"/frames/{flat.id}/" in below
+    assert f"log of job {job.id}" in below
+    assert f"/frames/{reduced.id}/" in above
+
+
+def test_page_stands_when_the_file_is_gone(
+    browser: Browser, reduced: Frame, product_path: Path
+) -> None:
+    product_path.unlink()
+
+    page = browser.text(f"/frames/{reduced.id}/")
+
+    assert "its file is not there now" in page
+
+
+def test_viewer_is_described_and_gets_its_tiles(browser: Browser, reduced: Frame) -> None:
+    found = browser.get(f"/frames/{reduced.id}/picture.json?stretch=linear").get_json()
+    tile = browser.get(
+        f"/frames/{reduced.id}/tiles/SCI/0/0/0.png?stretch=asinh&cmap=magma_r&low=90&high=110"
+    )
+
+    assert (found["nx"], found["ny"], found["levels"], found["tile"]) == (60, 40, 1, 256)
+    assert found["planes"] == ["SCI", "VAR", "DQ"]
+    assert set(found["flags"]) == {flag.name for flag in PixelFlag}
+    assert (tile.status_code, tile.mimetype) == (200, "image/png")
+    assert tile.data.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "query", ["low=5", "low=9&high=1", "low=nan&high=1", "low=x&high=y", "cmap=mauve", "stretch=x"]
+)
+def test_unfit_look_of_a_tile_is_refused(browser: Browser, reduced: Frame, query: str) -> None:
+    assert browser.get(f"/frames/{reduced.id}/tiles/SCI/0/0/0.png?{query}").status_code == 400
+
+
+def test_plane_nobody_has_is_refused(browser: Browser, reduced: Frame) -> None:
+    assert browser.get(f"/frames/{reduced.id}/picture.json?plane=XYZ").status_code == 400
+    assert browser.get(f"/frames/{reduced.id}/tiles/XYZ/0/0/0.png").status_code == 400
+
+
+def test_pixel_tells_values_and_flag_names(browser: Browser, reduced: Frame) -> None:
+    found = browser.get(f"/frames/{reduced.id}/pixel.json?x=7&y=5").get_json()
+
+    assert found == {
+        "x": 7,
+        "y": 5,
+        "unit": "electron",
+        "sci": 100.0,
+        "var": 4.0,
+        "dq": 1,
+        "flags": ["BAD"],
+    }
+
+
+@pytest.mark.parametrize("query", ["", "x=1", "x=a&y=1", "x=99&y=1", "x=-1&y=1"])
+def test_pixel_that_is_none_is_refused(browser: Browser, reduced: Frame, query: str) -> None:
+    assert browser.get(f"/frames/{reduced.id}/pixel.json?{query}").status_code == 400
+
+
+def test_download_is_the_file_itself(browser: Browser, reduced: Frame, product_path: Path) -> None:
+    with browser.get(f"/frames/{reduced.id}/download/") as response:
+        content = response.data
+
+    assert content == product_path.read_bytes()
+    assert "attachment" in response.headers["Content-Disposition"]
+    assert "one.fits" in response.headers["Content-Disposition"]
+
+
+def test_frame_is_validated_and_commented(browser: Browser, reduced: Frame) -> None:
+    browser.post(f"/frames/{reduced.id}/valid/")
+    response = browser.post(f"/frames/{reduced.id}/comment/", comment=" clouds ")
+    page = browser.text(response.headers["Location"])
+
+    db.session.refresh(reduced)
+    assert (reduced.is_valid, reduced.comment) == (False, "clouds")
+    assert "The comment is saved." in page
+    assert "Mark as valid" in page
+
+
+def test_frame_that_is_none_has_no_page(browser: Browser) -> None:
+    response = browser.get("/frames/999/")
+
+    assert response.status_code == 404
+    assert "there is no frame 999" in response.text

@@ -1,0 +1,169 @@
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from app.db import transaction
+from app.errors import ThrottledError
+from app.models import User
+from app.pages import live
+from app.pages.live import Stream, Watcher
+from app.services import events
+from tests.app.pages.conftest import Browser
+from tests.factories import make_user
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LOOK_S", 0.02)
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.2)
+
+
+@pytest.fixture
+def watcher(app: Flask) -> Iterator[Watcher]:
+    watcher = Watcher(app, most_streams=4)
+    yield watcher
+    for stream in list(watcher.streams):
+        stream.close()
+    thread = watcher.thread
+    if thread is not None:
+        thread.join(5)
+
+
+def publish(topic: str, **subject: object) -> None:
+    with transaction():
+        events.publish(topic, **subject)
+
+
+def read_until(lines: Iterator[str], wanted: str) -> str:
+    """What a stream says, up to and with the first line that holds `wanted`."""
+    said = ""
+    for line in lines:
+        said += line
+        if wanted in said:
+            return said
+    raise AssertionError(f"the stream ended after {said!r}")
+
+
+def test_open_page_is_told_what_changes(watcher: Watcher) -> None:
+    lines = iter(Stream(watcher, 1))
+    next(lines)
+
+    publish("frames", night="2026-11-20")
+    said = read_until(lines, "2026-11-20")
+
+    assert "event: frames\n" in said
+    assert 'data: {"topic": "frames", "night": "2026-11-20"}\n\n' in said
+
+
+def test_what_happened_before_the_page_opened_is_not_told(watcher: Watcher) -> None:
+    publish("job", job=1)
+    lines = iter(Stream(watcher, 1))
+    next(lines)
+
+    publish("job", job=2)
+    said = read_until(lines, '"job": 2')
+
+    assert '"job": 1' not in said
+
+
+def test_silent_stream_says_that_it_lives(watcher: Watcher) -> None:
+    lines = iter(Stream(watcher, 1))
+    next(lines)
+
+    assert next(lines) == ": still here\n\n"
+
+
+def test_stream_ends_after_its_time(watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LONGEST_S", 0.3)
+
+    said = list(Stream(watcher, 1))
+
+    assert said[0] == "retry: 3000\n\n"
+    assert "event: rest" not in said[-1]
+
+
+def test_newest_page_of_a_person_takes_the_place_of_the_oldest(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PER_USER", 2)
+    oldest, _second = Stream(watcher, 1), Stream(watcher, 1)
+    other = Stream(watcher, 2)
+
+    Stream(watcher, 1)
+
+    assert "event: rest" in "".join(oldest)
+    assert oldest not in watcher.streams
+    assert other in watcher.streams
+    assert len(watcher.streams) == 3
+
+
+def test_half_of_the_server_stays_free_for_pages(watcher: Watcher) -> None:
+    for user_id in range(watcher.most_streams):
+        Stream(watcher, user_id)
+
+    with pytest.raises(ThrottledError):
+        Stream(watcher, 99)
+
+    assert len(watcher.streams) == watcher.most_streams
+
+
+def test_closed_page_gives_its_place_back_and_the_last_one_stops_the_watching(
+    watcher: Watcher,
+) -> None:
+    stream = Stream(watcher, 1)
+    thread = watcher.thread
+    assert thread is not None
+
+    stream.close()
+    stream.close()
+    thread.join(5)
+
+    assert watcher.streams == []
+    assert watcher.thread is None
+    assert not thread.is_alive()
+
+
+def test_one_thread_watches_for_all_pages_of_a_process(watcher: Watcher) -> None:
+    streams = [Stream(watcher, n) for n in range(3)]
+    heard: list[str] = []
+
+    def listen(stream: Stream) -> None:
+        heard.append(read_until(iter(stream), '"block": 5'))
+
+    listeners = [threading.Thread(target=listen, args=(stream,)) for stream in streams]
+    for listener in listeners:
+        listener.start()
+    time.sleep(0.1)
+    publish("block", block=5)
+    for listener in listeners:
+        listener.join(5)
+
+    assert len(heard) == 3
+    assert sum(thread.name == "events" for thread in threading.enumerate()) == 1
+
+
+def test_address_streams_events_to_who_is_signed_in(app: Flask, browser: Browser) -> None:
+    response = browser.get("/events/")
+
+    assert response.mimetype == "text/event-stream"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert next(iter(response.response)) in {"retry: 3000\n\n", b"retry: 3000\n\n"}
+    response.close()
+    with app.app_context():
+        thread = live.watcher().thread
+    if thread is not None:
+        thread.join(5)
+
+
+def test_users_do_not_take_each_others_places(
+    watcher: Watcher, observer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PER_USER", 1)
+    mine = Stream(watcher, observer.id)
+
+    Stream(watcher, make_user("other").id)
+
+    assert mine.is_wanted

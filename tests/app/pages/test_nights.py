@@ -1,0 +1,185 @@
+from datetime import date
+
+from app import config
+from app.db import db, transaction
+from app.models import Job, Proposal, ScannedFile, StoredSetting, User
+from tests.app.pages.conftest import Browser
+from tests.factories import make_block, make_camera, make_frame
+
+
+def test_empty_archive_says_where_frames_come_from(browser: Browser) -> None:
+    page = browser.text("/")
+
+    assert "No frames yet" in page
+    assert str(config.current().raw) in page
+    assert "the next look is in 10 s" in page
+
+
+def test_empty_archive_that_is_not_watched_says_so(browser: Browser) -> None:
+    with transaction():
+        db.session.add(StoredSetting(section="scan", item="watch", value=False))
+
+    assert "it is not watched" in browser.text("/")
+
+
+def test_calendar_shows_the_newest_month_with_frames(browser: Browser) -> None:
+    make_frame("bias", night=date(2025, 3, 2))
+    make_frame("science", kind_doubt="names no object")
+
+    page = browser.text("/nights/")
+
+    assert "November 2026" in page
+    assert "/night/2026-11-20/" in page
+    assert "1 science" in page
+    assert "1 to look at" in page
+    assert "/nights/?month=2025-03" in page
+
+
+def test_calendar_of_december_ends_with_the_year(browser: Browser) -> None:
+    make_frame("bias", night=date(2025, 12, 31))
+    make_frame("dark", night=date(2026, 1, 1))
+
+    page = browser.text("/nights/?month=2025-12")
+
+    assert "/night/2025-12-31/" in page
+    assert "/night/2026-01-01/" not in page
+
+
+def test_month_that_is_none_does_not_exist(browser: Browser) -> None:
+    for month in ("2026-13", "x", "0000-01"):
+        assert browser.get(f"/nights/?month={month}").status_code == 404
+
+
+def test_calendar_tells_of_files_that_became_no_frame(browser: Browser) -> None:
+    with transaction():
+        db.session.add(ScannedFile(path="x", size=1, mtime_ns=1, state="quarantined"))
+
+    assert "1 quarantined" in browser.text("/nights/")
+
+
+def test_night_lists_raw_frames_with_what_was_made_of_them(browser: Browser) -> None:
+    camera = make_camera("STL-1001")
+    raw = make_frame("science", camera_id=camera.id, object_name="NGC 2420")
+    product = make_frame("science", level=2, missing=["no flat in r within 30 days"])
+    block = make_block("sci", [raw])
+    with transaction():
+        block.entries[0].product_id = product.id
+
+    page = browser.text("/night/2026-11-20/")
+
+    for text in (raw.file_name, "NGC 2420", "STL-1001", f"/blocks/{block.id}/"):
+        assert text in page
+    assert "reduced, incomplete" in page
+    assert "no flat in r within 30 days" in page
+    assert product.file_name not in page
+
+
+def test_filter_gives_only_the_table(browser: Browser) -> None:
+    bias, science = make_frame("bias"), make_frame("science")
+
+    part = browser.part("/night/2026-11-20/?kind=bias&contains=", "frames").text
+
+    assert bias.file_name in part
+    assert science.file_name not in part
+    assert "<html" not in part
+
+
+def test_filter_that_matches_nothing_says_so(browser: Browser) -> None:
+    make_frame("bias")
+
+    assert "No frame of this night matches" in browser.text("/night/2026-11-20/?contains=zzz")
+
+
+def test_unknown_level_is_refused(browser: Browser) -> None:
+    assert browser.get("/night/2026-11-20/?level=9").status_code == 400
+
+
+def test_night_is_written_as_a_date(browser: Browser) -> None:
+    response = browser.get("/night/yesterday/")
+
+    assert response.status_code == 404
+    assert "nights are written 2026-11-20" in response.text
+
+
+def test_frames_without_a_time_have_a_page(browser: Browser) -> None:
+    frame = make_frame(night=None, start_utc=None)
+
+    assert frame.file_name in browser.text("/night/undated/")
+
+
+def test_times_are_given_in_utc_and_in_the_zone_of_the_site(browser: Browser) -> None:
+    with transaction():
+        zone = StoredSetting(section="site", item="timezone", value="America/Santiago")
+        db.session.add(zone)
+    make_frame("science")
+
+    page = browser.text("/night/2026-11-20/")
+
+    assert "22:00:" in page
+    assert "19:00 -03" in page
+
+
+def test_zone_that_does_not_exist_breaks_no_page(browser: Browser) -> None:
+    with transaction():
+        db.session.add(StoredSetting(section="site", item="timezone", value="Mars/Olympus"))
+    make_frame("science")
+
+    assert "22:00:" in browser.text("/night/2026-11-20/")
+
+
+def test_frames_of_another_proposal_are_not_shown(browser: Browser) -> None:
+    with transaction():
+        proposal = Proposal(code="2026B-0001")
+        db.session.add(proposal)
+        db.session.add(StoredSetting(section="access", item="visibility", value="members"))
+    hidden = make_frame(proposal_id=proposal.id)
+
+    night = browser.text("/night/2026-11-20/")
+    frame = browser.get(f"/frames/{hidden.id}/")
+    thumbnail = browser.get(f"/frames/{hidden.id}/thumbnail.png")
+
+    assert hidden.file_name not in night
+    assert (frame.status_code, thumbnail.status_code) == (404, 404)
+
+
+def test_processing_a_night_queues_its_blocks(browser: Browser, observer: User) -> None:
+    camera = make_camera()
+    for _ in range(3):
+        make_frame("bias", camera_id=camera.id)
+
+    response = browser.post("/night/2026-11-20/process/", back="/night/2026-11-20/")
+    page = browser.text("/night/2026-11-20/")
+
+    assert (response.status_code, response.headers["Location"]) == (303, "/night/2026-11-20/")
+    assert "1 jobs are in the queue" in page
+    job = db.session.query(Job).one()
+    assert (job.owner_id, job.function) == (observer.id, "blocks.process_block")
+
+
+def test_processing_a_night_without_frames_says_that_nothing_is_due(browser: Browser) -> None:
+    browser.post("/night/2026-11-20/process/")
+
+    assert "Nothing is due" in browser.text("/night/2026-11-20/")
+
+
+def test_scan_is_queued_and_shown(browser: Browser, observer: User) -> None:
+    response = browser.post("/scan/")
+
+    job = db.session.query(Job).one()
+    assert response.headers["Location"] == f"/jobs/{job.id}/"
+    assert job.owner_id == observer.id
+
+
+def test_form_leads_back_to_no_other_server(browser: Browser) -> None:
+    response = browser.post("/night/2026-11-20/process/", back="https://evil.example/")
+
+    assert response.headers["Location"] == "/night/2026-11-20/"
+
+
+def test_text_from_headers_is_never_markup(browser: Browser) -> None:
+    frame = make_frame(object_name="<script>alert(1)</script>", comment="<b>bold</b>")
+
+    for address in ("/night/2026-11-20/", f"/frames/{frame.id}/"):
+        page = browser.text(address)
+        assert "<script>alert" not in page
+        assert "<b>bold" not in page

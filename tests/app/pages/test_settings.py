@@ -1,0 +1,57 @@
+from app.config import OPERATIONAL
+from app.db import db
+from app.models import AuditEntry, User
+from app.services import settings
+from tests.app.pages.conftest import Browser
+
+
+def test_everyone_reads_every_setting_with_its_help(browser: Browser) -> None:
+    page = browser.text("/settings/")
+
+    for setting in OPERATIONAL.values():
+        assert setting.item in page
+        assert setting.help.replace("'", "&#39;") in page
+    assert "Only staff may change these" in page
+    assert "Save" not in page
+
+
+def test_secrets_are_shown_to_nobody(staff_browser: Browser) -> None:
+    page = staff_browser.text("/settings/")
+
+    assert "database_url" not in page
+    assert "sqlite" not in page
+
+
+def test_observers_change_nothing(browser: Browser) -> None:
+    response = browser.post("/settings/", section="scan", interval_s="99")
+
+    assert response.status_code == 403
+    assert settings.snapshot().integer("scan.interval_s") == 10
+
+
+def test_staff_change_a_section_and_only_what_differs_is_noted(
+    staff_browser: Browser, staff: User
+) -> None:
+    response = staff_browser.post("/settings/", section="scan", interval_s="30", settle_s="3")
+    page = staff_browser.text("/settings/")
+
+    now = settings.snapshot()
+    assert response.headers["Location"].endswith("#scan")
+    assert now.integer("scan.interval_s") == 30
+    assert now.flag("scan.watch") is False  # a box that is not ticked sends nothing
+    assert "Changed: watch, interval_s." in page
+    entries = {entry.subject: entry.user_id for entry in db.session.query(AuditEntry)}
+    assert entries == {"scan.watch": staff.id, "scan.interval_s": staff.id}
+
+
+def test_one_bad_value_changes_none_and_is_shown_at_its_field(staff_browser: Browser) -> None:
+    response = staff_browser.post("/settings/", section="scan", interval_s="30", settle_s="soon")
+
+    assert response.status_code == 400
+    assert "scan.settle_s must be a int, not &#39;soon&#39;" in response.text
+    assert 'value="30"' in response.text
+    assert settings.snapshot().integer("scan.interval_s") == 10
+
+
+def test_unknown_section_is_refused(staff_browser: Browser) -> None:
+    assert staff_browser.post("/settings/", section="server").status_code == 400

@@ -1,0 +1,149 @@
+"""An observer's way through a night, in a real browser before the whole program."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from reduction.simulate import NightParams, simulate_night
+from tests.browser.conftest import Watch
+
+pytestmark = pytest.mark.slow
+
+PARAMS = NightParams.small()
+NIGHT = PARAMS.night.isoformat()
+PAGES = (
+    "/nights/",
+    f"/night/{NIGHT}/",
+    "/blocks/",
+    f"/blocks/plan/?night={NIGHT}",
+    "/jobs/",
+    "/quarantine/",
+    "/settings/",
+    "/account/",
+    "/people/",
+    "/docs/",
+)
+
+
+def sign_in(page: Page, address: str = "/") -> None:
+    page.goto(address)
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill("night-sky-7")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def night(program: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small night, simulated beside RAW, so that it can arrive there when a test wants it."""
+    folder = tmp_path_factory.mktemp("night")
+    simulate_night(folder / "raw", folder / "truth", PARAMS)
+    return folder / "raw"
+
+
+def arrive(night: Path, raw_folder: Path, pattern: str = "*") -> None:
+    """Let the files of a night appear in RAW."""
+    for path in sorted(night.rglob(f"{pattern}.fits")):
+        target = raw_folder / path.relative_to(night)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def test_observer_walks_from_sign_in_to_a_reduced_frame(
+    page: Page, watch: Watch, night: Path, raw_folder: Path
+) -> None:
+    # An empty archive says what to do, and fills by itself as files arrive.
+    sign_in(page)
+    expect(page.get_by_text("No frames yet")).to_be_visible()
+    arrive(night, raw_folder)
+    cell = page.get_by_role("link", name=re.compile(f"Night of {NIGHT}"))
+    expect(cell).to_be_visible()
+
+    # The night: every frame with its picture; the filter asks only for the table.
+    cell.click()
+    rows = page.locator("#frames tbody tr")
+    expect(rows.first).to_be_visible()
+    picture = rows.first.locator("img")
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("image => image.naturalWidth") > 50
+    page.get_by_label("Kind").select_option("bias")
+    expect(rows).to_have_count(PARAMS.n_bias)
+    page.get_by_label("File name").fill("bias-00")
+    page.get_by_label("Kind").select_option("")
+    expect(rows).to_have_count(PARAMS.n_bias)
+    expect(page).to_have_url(re.compile("contains=bias-00"))
+
+    # The plan says what each science frame would get before anything runs.
+    page.get_by_role("link", name="Plan", exact=True).click()
+    expect(page.get_by_text("to be made").first).to_be_visible()
+    page.get_by_role("button", name="Make and process all").click()
+    expect(page.locator("#messages")).to_contain_text("jobs are in the queue")
+
+    # The queue empties before one's eyes: nothing here reloads the page.
+    page.get_by_role("link", name="Queue").click()
+    page.evaluate("window.isTheSamePage = true")
+    expect(page.get_by_text("Nothing is waiting")).to_be_visible(timeout=180_000)
+    assert page.evaluate("window.isTheSamePage") is True
+    expect(page.locator(".state-failed")).to_have_count(0)
+    page.locator("td a").first.click()
+    expect(page.locator(".log")).to_contain_text("attempt 1")
+
+    # A block and its master.
+    page.get_by_role("link", name="Blocks").click()
+    page.get_by_role("link", name=re.compile(r"^bias \d")).first.click()
+    expect(page.get_by_role("heading", name=re.compile("^Bias block"))).to_be_visible()
+    expect(page.locator("#block tbody tr")).to_have_count(PARAMS.n_bias)
+    page.get_by_label("Comment").fill("as good as last year's")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Comment")).to_have_value("as good as last year's")
+
+    # A reduced frame: its picture, the values under the pointer, and where it came from.
+    page.goto(f"/night/{NIGHT}/?kind=science")
+    page.get_by_role("link", name=re.compile("^reduced")).first.click()
+    look_at_the_picture(page)
+    page.get_by_label("Search").fill("RECIPE")
+    expect(page.locator("#cards tbody tr:visible").first).to_contain_text("RECIPE")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    assert download.value.path().read_bytes().startswith(b"SIMPLE  =")
+    page.locator(".chain .role", has_text="raw").locator("xpath=..").get_by_role("link").click()
+    expect(page.get_by_role("heading", name="What the header was read as")).to_be_visible()
+    expect(page.locator(".chain .role", has_text="as raw")).to_be_visible()
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("You are signed out")).to_be_visible()
+    assert watch.wrong == []
+
+
+def look_at_the_picture(page: Page) -> None:
+    canvas, read = page.locator(".viewer canvas"), page.locator("[data-pixel]")
+    expect(page.locator("[data-high]")).not_to_have_value("")
+    canvas.hover()
+    expect(read).to_contain_text(re.compile(r"x \d+, y \d+ .* e⁻ .* ± "))
+    before = read.inner_text()
+    page.get_by_role("button", name="Zoom in").click()
+    page.get_by_role("button", name="1:1").click()
+    page.get_by_label("Stretch").select_option("asinh")
+    page.get_by_label("Colours").select_option("viridis")
+    assert brightest(page) > 60
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    canvas.hover(position={"x": 200, "y": 200})
+    expect(read).not_to_have_text(before)
+    page.get_by_label("Plane").select_option("DQ")
+    expect(page.locator("[data-legend]")).to_contain_text("cosmic ray")
+
+
+def brightest(page: Page) -> int:
+    """The brightest colour on the canvas, once its tiles are there."""
+    page.wait_for_load_state("networkidle", timeout=3000) if False else page.wait_for_timeout(800)
+    return int(
+        page.locator(".viewer canvas").evaluate(
+            """canvas => Math.max(...canvas.getContext("2d")
+               .getImageData(0, 0, canvas.width, canvas.height).data
+               .filter((_, i) => i % 4 === 1))"""
+        )
+    )
