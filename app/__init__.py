@@ -45,10 +45,7 @@ def create_app(settings: config.Config | None = None) -> Flask:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={
-            "json_serializer": _json_text,
-            "json_deserializer": orjson.loads,
-        },
+        SQLALCHEMY_ENGINE_OPTIONS={"json_serializer": _json_text},
         SESSION_COOKIE_NAME="coelostat",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

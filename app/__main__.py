@@ -17,9 +17,9 @@ from http import HTTPStatus
 from typing import Final
 from urllib.error import HTTPError, URLError
 
-from app import config, create_app, demo, logs, queue_server, schema, startup, supervisor
+from app import config, create_app, logs, queue_server, schema, startup, supervisor
 from app.errors import AppError
-from app.jobs import dispatcher, watcher, worker
+from app.jobs import dispatcher, watcher
 from app.paths import Paths
 from app.services import processes
 from app.supervisor import Supervisor, own_part
@@ -68,12 +68,16 @@ def run_part(part: str, settings: config.Config) -> None:
     logs.set_up(Paths.of(settings).main_log)
     app = create_app(settings)
     if part == "worker":
+        from app.jobs import worker  # numba and astropy: a second, and 100 MB the others save
+
         worker.run(app)
     elif part == "dispatcher":
         dispatcher.Dispatcher(app).run(processes.stop_on_signals())
     elif part == "watcher":
         watcher.Watcher(app).run(processes.stop_on_signals())
     else:
+        from app import demo  # the simulator, likewise
+
         demo.run(app, startup.local_address(settings.bind), say)
 
 

@@ -199,9 +199,8 @@ def _amplifier_plans(
         overscan = _overscan(exposure, amp, params)
         rows = data_rows(exposure, amp)
         stated, guess = saturation_level(info, amp.saturation_adu, rows)
-        above = CorrectedRows(
-            rows, overscan.levels, planes=planes_of(how, masters.bias, masters.dark, amp.target)
-        )
+        under = planes_of(_before_photons(how, masters), masters.bias, masters.dark, amp.target)
+        above = CorrectedRows(rows, overscan.levels, planes=under)
         noise, doubt = _noise_model(above, amp, overscan, masters, params)
         said += [sentence for sentence in (guess, *doubt) if sentence]
         plans.append(
@@ -215,6 +214,13 @@ def _amplifier_plans(
             )
         )
     return plans, list(dict.fromkeys(said))
+
+
+def _before_photons(how: Subtraction, masters: Calibrations) -> Subtraction:
+    """Return what is no electron's: the bias, or the dark that holds it; never a dark current."""
+    if masters.bias is not None:
+        return Subtraction(bias=1.0)
+    return how if _holds(masters) else Subtraction()
 
 
 def _overscan(exposure: Exposure, amp: Amplifier, params: PlanParams) -> Overscan:

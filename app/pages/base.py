@@ -190,6 +190,8 @@ def show_http_error(error: HTTPException) -> ResponseReturnValue:
         return {"detail": _detail(status, error)}, status, kept
     if wants_fragment():
         return Response(_SENTENCES.get(status, error.name), status, mimetype="text/plain")
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:  # perhaps of the database: ask it nothing more
+        return render_template("broken.html", status=status, sentence=_SENTENCES[500]), status
     return _error_page(status, "", {}), status, kept
 
 

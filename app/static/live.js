@@ -1,6 +1,6 @@
 "use strict";
-// Parts of a page that show what changes say so with data-live="topics"; they are fetched anew
-// when something of those topics happens, at most once in `PAUSE_MS`.
+// Parts of a page that show what changes say so with data-live="topics" (or "topic:state"); they
+// are fetched anew when something of those topics happens, at most once in `PAUSE_MS`.
 (() => {
   const PAUSE_MS = 1000;
   const FALLBACK_MS = 30000;
@@ -11,7 +11,8 @@
   if (!parts().length || !window.EventSource) return;
 
   function concerns(part, change) {
-    if (!part.dataset.live.split(" ").includes(change.topic)) return false;
+    const topics = part.dataset.live.split(" ");
+    if (!topics.includes(change.topic) && !topics.includes(`${change.topic}:${change.state}`)) return false;
     if (part.dataset.liveJob && String(change.job) !== part.dataset.liveJob) return false;
     const night = part.dataset.liveNight;
     const told = change.nights || (change.night ? [change.night] : null);

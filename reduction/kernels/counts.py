@@ -25,6 +25,7 @@ Shifts = npt.NDArray[np.float64]
 LANE_BYTES = 20 * 1024  # of sorted counts; their moments need as much again of the first cache
 NO_WEIGHTS = np.empty(0, np.float32)
 NO_STACK = np.empty((0, 0), np.float32)
+NO_LANE = np.empty((0, 0), np.uint16)
 
 
 def counts_scratch(n: int) -> Counts:
@@ -44,39 +45,79 @@ def exchange_counts(a: Counts, b: Counts) -> None:
         b[k] = y if x < y else x
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def load_counts(
-    raw: Counts, swap: bool, sign: int, whole: int, first: npt.NDArray[np.int32], key: Counts
+@njit(cache=True, nogil=True)
+def first_counts(
+    raw: Counts, decoding: tuple[bool, int], whole: int, first: npt.NDArray[np.int32], key: Counts
 ) -> None:
-    """Decode a lane of one frame to counts above its level, kept within sixteen bits.
+    """Decode a lane of the first frame to counts above its level, kept within sixteen bits.
 
     `first` gets the counts as they are, before they are kept within.
     """
-    flip, step = np.uint16(sign), np.int32(whole)
+    flip, step = np.uint16(decoding[1]), np.int32(whole)
     low, high = np.int32(0), np.int32(65535)
-    if swap:
-        for k in range(key.size):
-            v = raw[k]
-            x = np.int32(np.uint16((v << np.uint16(8)) | (v >> np.uint16(8))) ^ flip) + step
-            first[k] = x
-            key[k] = np.uint16(min(max(x, low), high))
-    else:
-        for k in range(key.size):
-            x = np.int32(raw[k] ^ flip) + step
-            first[k] = x
-            key[k] = np.uint16(min(max(x, low), high))
+    for k in range(key.size):
+        v = raw[k]
+        if decoding[0]:
+            v = np.uint16((v << np.uint16(8)) | (v >> np.uint16(8)))
+        x = np.int32(v ^ flip) + step
+        first[k] = x
+        key[k] = np.uint16(min(max(x, low), high))
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def add_counts(
-    key: Counts, first: npt.NDArray[np.int32], part: float, s1: Floats, s2: Floats
+def next_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    raw: Counts,
+    decoding: tuple[bool, int],
+    shift: tuple[int, float],
+    first: npt.NDArray[np.int32],
+    key: Counts,
+    s1: Floats,
+    s2: Floats,
 ) -> None:
-    """Add one frame's counts to the sums about the first frame's."""
-    fraction = np.float32(part)
-    for k in range(key.size):
-        d = np.float32(np.int32(key[k]) - first[k]) + fraction
-        s1[k] += d
-        s2[k] += d * d
+    """Decode a lane of another frame and add it to the sums about the first frame's counts."""
+    flip, step, part = np.uint16(decoding[1]), np.int32(shift[0]), np.float32(shift[1])
+    low, high = np.int32(0), np.int32(65535)
+    if decoding[0]:
+        for k in range(key.size):
+            v = raw[k]
+            x = np.int32(np.uint16((v << np.uint16(8)) | (v >> np.uint16(8))) ^ flip) + step
+            key[k] = np.uint16(min(max(x, low), high))
+            d = np.float32(x - first[k]) + part
+            s1[k] += d
+            s2[k] += d * d
+    else:
+        for k in range(key.size):
+            x = np.int32(raw[k] ^ flip) + step
+            key[k] = np.uint16(min(max(x, low), high))
+            d = np.float32(x - first[k]) + part
+            s1[k] += d
+            s2[k] += d * d
+
+
+@njit(cache=True, nogil=True)
+def load_lane(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    raw: Counts,
+    span: tuple[int, int, int],
+    decoding: tuple[bool, int],
+    shifts: Shifts,
+    lane: Counts,
+    first: npt.NDArray[np.int32],
+    s1: Floats,
+    s2: Floats,
+) -> None:
+    """Decode a lane of all frames, from one column to another of a row, with its sums."""
+    r, p, e = span
+    w = e - p
+    for i in range(raw.shape[0]):
+        whole = int(np.rint(shifts[i, r]))
+        part = shifts[i, r] - whole
+        key = lane[i, :w]
+        if i == 0:
+            first_counts(raw[0, r, p:e], decoding, whole, first, key)
+            s1[:w] = np.float32(part)
+            s2[:w] = np.float32(part) * np.float32(part)
+        else:
+            next_counts(raw[i, r, p:e], decoding, (whole, part), first, key, s1[:w], s2[:w])
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -118,11 +159,10 @@ def store_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     first: npt.NDArray[np.int32],
     s1: Floats,
     s2: Floats,
-    data: Floats,
-    variance: Floats,
-    count: Counts,
+    results: tuple[Floats, Floats, Counts],
 ) -> None:
     """Store the results of a sorted lane as if every value of every pixel counted."""
+    data, variance, count = results
     n = lane.shape[0]
     lower, upper = lane[(n - 1) // 2], lane[n // 2]
     by_n, plus = np.float32(1.0 / n), np.float32(common)
@@ -136,22 +176,26 @@ def store_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
 
 
 @njit(cache=True, nogil=True)
-def exact_column(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+def take_column(
+    lane: Counts,
     raw: Counts,
     decoding: tuple[bool, int],
     shifts: Shifts,
-    common: float,
-    row: int,
-    x: int,
+    place: tuple[int, int, int],
     column: npt.NDArray[np.float64],
 ) -> None:
-    """Write one pixel's exact values, sorted."""
+    """Write one pixel's values, sorted: from a sorted lane, or exactly where that is empty."""
+    row, p, k = place
+    if lane.size:
+        for i in range(lane.shape[0]):
+            column[i] = lane[i, k]
+        return
     flip = np.uint16(decoding[1])
     for i in range(raw.shape[0]):
-        v = raw[i, row, x]
+        v = raw[i, row, p + k]
         if decoding[0]:
             v = np.uint16((v << np.uint16(8)) | (v >> np.uint16(8)))
-        value = float(v ^ flip) + shifts[i, row] + common
+        value = float(v ^ flip) + shifts[i, row]
         b = i
         while b > 0 and column[b - 1] > value:
             column[b] = column[b - 1]
@@ -181,36 +225,29 @@ def combine_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by o
     """
     n, rows, nx = raw.shape
     width = scratch.shape[1]
-    first, other = np.empty(width, np.int32), np.empty(width, np.int32)
+    first = np.empty(width, np.int32)
     s1, s2 = np.empty(width, np.float32), np.empty(width, np.float32)
     accepted, inside = np.empty(width, np.bool_), np.empty(width, np.bool_)
     column = np.empty(n, np.float64)
-    whole = np.rint(shifts)
-    margin = 0.0 if np.all(shifts == whole) else 1.0
-    median = method == MEDIAN
+    margin = 0.0 if np.all(shifts == np.rint(shifts)) else 1.0
     for r in range(rows):
         for p in range(0, nx, width):
             e = min(nx, p + width)
             w, o = e - p, r * nx
-            s1[:w] = np.float32(0)
-            s2[:w] = np.float32(0)
-            for i in range(n):
-                key, target = scratch[i, :w], first if i == 0 else other
-                load_counts(raw[i, r, p:e], decoding[0], decoding[1], int(whole[i, r]), target, key)
-                add_counts(key, first, shifts[i, r] - whole[i, r], s1, s2)
+            load_lane(raw, (r, p, e), decoding, shifts, scratch, first, s1, s2)
             for c in range(pairs.shape[0]):
                 exchange_counts(scratch[pairs[c, 0], :w], scratch[pairs[c, 1], :w])
             store = data[o + p : o + e], variance[o + p : o + e], count[o + p : o + e]
-            store_counts(scratch, median, limits[5], first, s1, s2, store[0], store[1], store[2])
+            store_counts(scratch, method == MEDIAN, limits[5], first, s1, s2, store)
             accept_counts(scratch, method, limits, margin, s1, s2, inside, accepted[:w])
             for k in range(w):
                 if accepted[k]:
                     continue
-                if margin == 0 and inside[k]:
-                    for i in range(n):
-                        column[i] = float(scratch[i, k]) + limits[5]
-                else:
-                    exact_column(raw, decoding, shifts, limits[5], r, p + k, column)
+                sorted_here = margin == 0 and inside[k]
+                take_column(
+                    scratch if sorted_here else NO_LANE, raw, decoding, shifts, (r, p, k), column
+                )
+                column += limits[5]
                 pixel = o + p + k
                 combine_pixel(
                     NO_STACK, pixel, column, n, NO_WEIGHTS, method, limits, data, variance, count

@@ -29,7 +29,7 @@ TABLES = (
 
 GOOD = {
     "select count(*) from files_individualfile": [["2"]],
-    "select count(*) from (select band from files_individualfiles group by band)": [["2"]],
+    "select count(*) from (select band from files_individualfiles group by band) x": [["2"]],
     "with x as (select * from files_individualfile) select count(*) from x": [["2"]],
     "with recursive n(i) as (select 1 union all select i+1 from n where i<3) select i from n": [
         ["1"],

@@ -28,11 +28,9 @@ ATTACKS = {
         "select id from files_individualfile union select password_hash from public.users",
         "select query_to_xml('select * from public.users', true, true, '')",
         "select table_to_xml('public.users', true, true, '')",
-        "select schema_to_xml('public', true, true, '')",
-        "select database_to_xml(true, true, '')",
         (
-            "select set_config('role', 'coelostat', true), query_to_xml('select * from public.users',"
-            " true, true, '')"
+            "select set_config('role', 'coelostat', true),"
+            " query_to_xml('select * from public.users', true, true, '')"
         ),
         "select * from pg_authid",
         "select rolpassword from pg_shadow",
@@ -81,10 +79,7 @@ ATTACKS = {
             " generate_series(1, 10000000000))"
         ),
         "with recursive n(i) as (select 1 union all select i from n) select count(*) from n",
-        (
-            "select 1 from files_individualfile a, generate_series(1, 1000000) b,"
-            " generate_series(1, 1000000) c where a.id < 0"
-        ),
+        "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b",
     ],
     "memory": [
         "select repeat('x', 2000000000)",
@@ -142,6 +137,18 @@ def test_attacks_are_refused_and_leave_nothing_behind(
     assert slowest < 10
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["select schema_to_xml('public', true, true, '')", "select database_to_xml(true, true, '')"],
+)
+def test_dump_of_everything_has_what_the_role_may_read_only(observer: User, sql: str) -> None:
+    result = queries.run(observer, sql)
+
+    dump = queries.result_file(observer, result.file_name).read_text()
+    assert "password_hash" not in dump
+    assert observer.username not in dump
+
+
 def test_site_without_a_reading_role_says_so(app: Flask, observer: User) -> None:
     select_role.use(app, "")
 
@@ -183,9 +190,8 @@ def test_role_that_was_granted_more_is_refused(app: Flask, observer: User, grant
         queries.run(observer, "select 1")
 
     with db.engine.connect() as connection:
-        connection.exec_driver_sql(
-            grant.format(role=role).replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
-        )
+        undo = grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
+        connection.exec_driver_sql(undo.format(role=role))
         connection.commit()
 
 

@@ -11,6 +11,7 @@ from app import paths
 from app.db import db, transaction, utcnow
 from app.models import AuditEntry, Job, JobState, Level, User
 from app.services import jobs, settings
+from tests import select_role
 from tests.factories import make_frame, make_user
 
 READS = {
@@ -334,7 +335,8 @@ def test_nothing_outside_raw_is_scanned(client: FlaskClient, path: str | None) -
 # SELECT
 
 
-def test_select_answers_a_file_that_can_be_fetched(client: FlaskClient) -> None:
+def test_select_answers_a_file_that_can_be_fetched(app: Flask, client: FlaskClient) -> None:
+    select_role.set_up(app)
     make_frame("bias")
     query = "SELECT file_type, count(*) AS n FROM files_individualfiles GROUP BY file_type"
 
@@ -349,7 +351,9 @@ def test_select_answers_a_file_that_can_be_fetched(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "query", ["drop table frames", "select * from users", "select * from nowhere", "PRAGMA x"]
 )
-def test_query_that_is_refused_says_why(client: FlaskClient, query: str) -> None:
+def test_query_that_is_refused_says_why(app: Flask, client: FlaskClient, query: str) -> None:
+    select_role.set_up(app)
+
     answer = post(client, "rawQuery", query=query)
 
     assert answer["error"] == "Error running query"
