@@ -71,7 +71,7 @@ SETTINGS: Final = (
     Setting("calibration", "dark_temp_tolerance_c", 2.0, "largest temperature difference, Celsius"),
     Setting("calibration", "dark_exptime_tolerance", 0.02, "same exposure within this fraction"),
     Setting("calibration", "thin_frames", 5, "a master of fewer frames is flagged as thin"),
-    Setting("reduction", "clip_sigma", 3.0, "rejection threshold of combinations, sigma"),
+    Setting("reduction", "clip_sigma", 5.0, "rejection threshold of combinations, sigma"),
     Setting("reduction", "cosmic_rays", True, "find cosmic rays on science frames"),
     Setting("reduction", "flat_faint_adu", 1000.0, "flats fainter than this are left out, ADU"),
     Setting("disk", "reserve_mb", 500, "stop writing products when less is free, MB"),

@@ -22,7 +22,7 @@ TILE: Final = 256
 _SAMPLE: Final = 40_000  # pixels that settle limits; more do not move them visibly
 _ZSCALE_CONTRAST: Final = 0.25  # the default of IRAF and DS9
 _ZSCALE_LINE: Final = 1_000  # pixels in its fitted line
-_ASINH_SOFTENING: Final = 0.02  # of the range: fainter is linear, brighter logarithmic
+_ASINH_SOFTENING: Final = 0.002  # of the range: fainter is linear, brighter logarithmic
 _LOG_RANGE: Final = 1_000.0  # DS9's exponent
 
 # Control colours, evenly spaced, interpolated linearly: near enough to the eye.
@@ -71,7 +71,7 @@ def display_limits(data: FloatPlane, stretch: str) -> DisplayLimits:
     stretch : str
         One of `STRETCHES`: "zscale" follows the sky (IRAF's algorithm); "minmax" shows all
         values; the rest leave out the faintest 0.5 % and the brightest 0.5 % (linear) or
-        0.05 % (log, sqrt, asinh, which have room for bright stars).
+        0.1 % (log, sqrt, asinh, which have room for bright stars).
 
     Returns
     -------
@@ -92,7 +92,7 @@ def display_limits(data: FloatPlane, stretch: str) -> DisplayLimits:
     elif stretch == "minmax":
         low, high = float(values.min()), float(values.max())
     else:
-        top = 99.5 if stretch == "linear" else 99.95
+        top = 99.5 if stretch == "linear" else 99.9
         low, high = (float(v) for v in np.percentile(values, [0.5, top]))
     return DisplayLimits(low, high) if high > low else DisplayLimits(low - 0.5, low + 0.5)
 

@@ -165,12 +165,14 @@ def store_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     data, variance, count = results
     n = lane.shape[0]
     lower, upper = lane[(n - 1) // 2], lane[n // 2]
-    by_n, plus = np.float32(1.0 / n), np.float32(common)
+    by_n, plus = np.float32(1.0 / n), np.int32(common)
     by_dof = np.float32(1.0 / (n - 1)) if n > 1 else np.float32(0)
     for k in range(data.size):
         mean = s1[k] * by_n
-        middle = np.float32(np.int32(lower[k]) + np.int32(upper[k])) * np.float32(0.5)
-        data[k] = plus + (middle if median else np.float32(first[k]) + mean)
+        # Whole numbers first: far from zero a float has no room for the fraction.
+        twice = np.int32(lower[k]) + np.int32(upper[k]) + plus + plus
+        middle = np.float32(twice) * np.float32(0.5)
+        data[k] = middle if median else np.float32(first[k] + plus) + mean
         variance[k] = max(np.float32(0), s2[k] - s1[k] * mean) * by_dof
         count[k] = np.uint16(n)
 

@@ -110,8 +110,7 @@ class Detector:
 
     def darks(self, n: int, rng: np.random.Generator, exptime_s: float) -> list[Exposure]:
         return [
-            self.expose(FrameKind.DARK, rng, exptime_s=exptime_s, name=f"dark{k}")
-            for k in range(n)
+            self.expose(FrameKind.DARK, rng, exptime_s=exptime_s, name=f"dark{k}") for k in range(n)
         ]
 
     def flats(

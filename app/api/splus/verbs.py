@@ -235,7 +235,7 @@ def set_block_superflat(call: Call) -> Answer:
 
 def add_to_block(call: Call) -> Answer:
     """Add a frame to a block, a block of one band to one of all bands."""
-    blocks.add(call.block, required(call.fields.integer("objid"), "objid"))
+    blocks.add(call.block, required(call.fields.integer("objid"), "objid"), by=call.user)
     return {"msg": "added value"}
 
 
