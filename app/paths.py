@@ -1,5 +1,6 @@
 """Every path on disk, and the one way to join a path that came from outside."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,14 +75,16 @@ class Paths:
 
     def relative(self, path: Path) -> str:
         """Return `path` as answers give it: relative to the data root, ``RAW/...`` for RAW."""
-        if path.is_relative_to(self.raw):
-            return f"{RAW_PREFIX}/{path.relative_to(self.raw)}".rstrip("/.")
-        return str(path.relative_to(self.data))
+        for root, prefix in ((self.raw, RAW_PREFIX), (self.data, ""), (self.data.resolve(), "")):
+            if path.is_relative_to(root):
+                return (Path(prefix) / path.relative_to(root)).as_posix()
+        raise ValueError(f"{path} is outside the data root and RAW")
 
 
 def safe_join(root: Path, untrusted: str) -> Path:
     """Join a path from outside to `root`; whatever would leave it does not exist."""
-    if "\0" in untrusted or len(untrusted) > 4096:
+    parts = untrusted.split("/")
+    if "\0" in untrusted or len(untrusted) > 4096 or any(len(os.fsencode(p)) > 255 for p in parts):
         raise NotFoundError("no such path")
     base = root.resolve()
     try:

@@ -15,6 +15,7 @@ from reduction.frameinfo import FrameInfo
 from reduction.image import FloatPlane
 from reduction.kernels.rows import decode_halves, decode_words
 
+_Layout = tuple[int, int, int, int, tuple[Section, ...]]
 Number = TypeVar("Number", np.float32, np.uint16)
 
 
@@ -224,7 +225,9 @@ def check_same_layout(exposures: list[Exposure]) -> None:
     ShapeMismatchError
         If their assembled sizes, their binnings or the places of their amplifiers differ.
     """
-    layouts = {_layout(e.info): e.name for e in reversed(exposures)}
+    layouts: dict[_Layout, str] = {}
+    for exposure in exposures:
+        layouts.setdefault(_layout(exposure.info), exposure.name)
     if len(layouts) > 1:
         seen = "; ".join(
             f"{name}: {nx} x {ny}, binning {bx} x {by}, {len(places)} amplifiers"
@@ -233,7 +236,7 @@ def check_same_layout(exposures: list[Exposure]) -> None:
         raise ShapeMismatchError(f"frames of different layout cannot be combined ({seen})")
 
 
-def _layout(info: FrameInfo) -> tuple[int, int, int, int, tuple[Section, ...]]:
+def _layout(info: FrameInfo) -> _Layout:
     places = tuple(amp.target for amp in amplifiers(info))
     return info.ny, info.nx, info.binning_y, info.binning_x, places
 

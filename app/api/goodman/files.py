@@ -10,7 +10,9 @@ from flask.typing import ResponseReturnValue
 
 from app.api import downloads
 from app.api.auth import current_user
+from app.api.goodman import documents
 from app.api.goodman.schemas import parse_id, parse_page, parse_search, render_frame
+from app.api.openapi import described
 from app.models import Frame
 from app.services import archive, previews, settings
 
@@ -26,12 +28,18 @@ def register(blueprint: APIBlueprint) -> None:
     blueprint.get("/files/<int:frame_id>/download/")(download)
 
 
+@described(answer=documents.STATUS)
 def show_status() -> ResponseReturnValue:
     """Tell that the archive answers, and what it holds for the caller."""
     found = archive.search(current_user(), archive.Search(), page=1, size=1)
     return {"status": "ok", "name": "Coelostat", "files": found.count}
 
 
+@described(
+    query=documents.FILTERS,
+    answer=documents.PAGE,
+    refusals={400: documents.FIELD_ERRORS, 404: documents.DETAIL},
+)
 def list_files() -> ResponseReturnValue:
     """List files, newest first, 20 a page."""
     number = parse_page(request.args.get("page", "1"))
@@ -59,6 +67,11 @@ def _asked() -> Frame:
     return archive.one(current_user(), frame_id=frame_id, file_name=name)
 
 
+@described(
+    query=documents.WHICH,
+    answer=documents.HEADER,
+    refusals={400: documents.FIELD_ERRORS, 404: documents.DETAIL},
+)
 def show_header() -> ResponseReturnValue:
     """Give a file's header: its cards in order, with comments."""
     frame = _asked()
@@ -66,6 +79,12 @@ def show_header() -> ResponseReturnValue:
     return {"file_name": frame.file_name, "cards": cards}
 
 
+@described(
+    query=documents.WHICH | documents.LOOK,
+    answer=documents.BYTES,
+    answer_type="image/png",
+    refusals={400: documents.FIELD_ERRORS, 404: documents.DETAIL},
+)
 def visualize() -> ResponseReturnValue:
     """Give a picture of a file as PNG."""
     options = request.args
@@ -78,6 +97,7 @@ def visualize() -> ResponseReturnValue:
     return Response(picture, mimetype="image/png")
 
 
+@described(answer=documents.BYTES, answer_type="application/fits", refusals={404: documents.DETAIL})
 def download(frame_id: int) -> ResponseReturnValue:
     """Send the file itself."""
     frame = archive.one(current_user(), frame_id=frame_id)

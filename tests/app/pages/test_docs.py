@@ -38,10 +38,20 @@ def test_document_is_openapi_31_and_has_every_route_of_every_face(
 def test_document_says_how_to_authenticate(browser: Browser) -> None:
     document = browser.get("/docs/openapi.json").get_json()
 
-    assert document["security"] == [{"token": []}, {"session": []}]
-    assert set(document["components"]["securitySchemes"]) == {"token", "session"}
+    schemes = document["components"]["securitySchemes"]
+    assert document["security"] == [{name: []} for name in schemes]
+    assert schemes["Token"]["name"] == "Authorization"
     assert document["paths"]["/api/token-auth/"]["post"]["security"] == []
     assert "security" not in document["paths"]["/api/files/"]["get"]
+
+
+def test_document_says_what_the_archive_takes_and_answers(browser: Browser) -> None:
+    listing = browser.get("/docs/openapi.json").get_json()["paths"]["/api/files/"]["get"]
+
+    names = {parameter["name"] for parameter in listing["parameters"]}
+    assert {"data_type", "obstype", "filter_2", "page"} <= names
+    record = listing["responses"]["200"]["content"]["application/json"]["schema"]
+    assert set(record["properties"]) == {"count", "next", "previous", "results"}
 
 
 def test_pages_are_not_in_the_document(browser: Browser) -> None:

@@ -1,11 +1,15 @@
 """The archive face: list, filters, pages, header, download."""
 
 from datetime import date
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 
 from app import paths
 from app.db import db, transaction
@@ -207,3 +211,31 @@ def test_download_sends_the_bytes_and_a_lost_file_is_a_clear_404(
     assert frame.file_name in here.headers["Content-Disposition"]
     assert gone.status_code == 404
     assert "not there" in gone.get_json()["detail"]
+
+
+def test_picture_of_a_real_file_is_a_png_of_the_width_asked(
+    app: Flask, client: FlaskClient
+) -> None:
+    frame = make_frame(nx=64, ny=48)
+    path = paths.current().raw / "2026-11-20" / frame.file_name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.arange(64 * 48, dtype=np.int16).reshape(48, 64)
+    fits.PrimaryHDU(pixels).writeto(path)
+
+    answer = client.get(f"/api/files/visualize/?id={frame.id}&width=32&stretch=log&cmap=viridis")
+
+    assert answer.mimetype == "image/png"
+    with Image.open(BytesIO(answer.data)) as picture:
+        assert picture.size == (32, 24)
+
+
+@pytest.mark.parametrize("query", ["width=x", "width=-1", "stretch=magic", "cmap=nope"])
+def test_picture_that_cannot_be_made_is_refused_by_the_parameters_name(
+    client: FlaskClient, query: str
+) -> None:
+    frame = make_frame()
+
+    answer = client.get(f"/api/files/visualize/?id={frame.id}&{query}")
+
+    assert answer.status_code == 400
+    assert list(answer.get_json()) == [query.partition("=")[0]]
