@@ -10,6 +10,7 @@ RUN pip install --no-cache-dir -r requirements.txt "psycopg[binary]~=3.3"
 COPY reduction reduction
 COPY app app
 COPY scripts scripts
+COPY instance/config.example.toml instance/
 
 USER coelostat
 ENV COELOSTAT_INSTANCE=/var/lib/coelostat \

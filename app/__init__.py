@@ -8,6 +8,8 @@ import orjson
 from apiflask import APIFlask
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
 
 from app import cli, config, schema
 from app.api import auth
@@ -33,6 +35,13 @@ class RecordJson(DefaultJSONProvider):
     sort_keys = False
 
 
+class RowNumber(IntegerConverter):
+    """A number in an address; one no database can hold is no address."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=2**63 - 1)
+
+
 def _json_text(value: object) -> str:
     # NaN becomes null: one stored NaN makes every later query into that column fail.
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
@@ -53,7 +62,9 @@ def create_app(settings: config.Config | None = None) -> Flask:
         MAX_CONTENT_LENGTH=8 << 20,
     )
     app.url_map.strict_slashes = False
+    app.url_map.converters["int"] = RowNumber
     app.json = RecordJson(app)
+    _trust_proxies(app, settings.trusted_proxies)
     app.extensions["coelostat.config"] = settings
     Paths.of(settings).make()
     db.init_app(app)
@@ -66,3 +77,10 @@ def create_app(settings: config.Config | None = None) -> Flask:
         for blueprint in import_module(part).BLUEPRINTS:
             app.register_blueprint(blueprint)
     return app
+
+
+def _trust_proxies(app: Flask, number: int) -> None:
+    """Believe what so many reverse proxies in front say of the client's address and scheme."""
+    if number > 0:
+        behind = ProxyFix(app.wsgi_app, x_for=number, x_proto=number, x_host=number)
+        app.wsgi_app = behind  # type: ignore[method-assign]  # as Flask's documentation has it

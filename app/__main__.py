@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -21,8 +22,8 @@ from app import config, create_app, logs, queue_server, schema, startup, supervi
 from app.errors import AppError
 from app.jobs import dispatcher, watcher
 from app.paths import Paths
-from app.services import processes
-from app.supervisor import Supervisor, own_part
+from app.services import accounts, processes
+from app.supervisor import Part, Supervisor, own_part
 
 log = logging.getLogger(__name__)
 
@@ -90,12 +91,24 @@ def run_all(settings: config.Config, *, with_demo: bool) -> None:
         startup.refuse_busy_port(settings.bind)
         app = create_app(settings)
         password = startup.prepare_database(app, settings)
-        if password is not None:
-            say(f"first user: admin, password: {password} (shown this once)")
+        first_user = _first_user(password)
+        say_all(first_user)  # now already: the start may fail, and this is kept nowhere
         crew = Supervisor(startup.parts(settings), startup.environment(settings))
-        crew.run(must_stop, Watch(crew, settings, with_demo=with_demo))
+        crew.run(must_stop, Watch(crew, settings, with_demo=with_demo, last_words=first_user))
         startup.give_back(app, settings)
         say("stopped")
+
+
+def _first_user(password: str | None) -> list[str]:
+    if password is None:
+        return []
+    return [f"first user: {accounts.FIRST_USER}, password: {password} (told at this start only)"]
+
+
+def say_all(lines: Sequence[str]) -> None:
+    """Tell several lines."""
+    for line in lines:
+        say(line)
 
 
 def say(text: str) -> None:
@@ -111,6 +124,8 @@ class Watch:
     crew: Supervisor
     settings: config.Config
     with_demo: bool
+    last_words: Sequence[str] = ()  # repeated when all is up, so that they are not buried
+    demo: Part | None = None
     is_up: bool = False
     tidied_at: float = 0.0
     asked_at: float = 0.0
@@ -125,6 +140,9 @@ class Watch:
         if not self.is_up and now - self.asked_at > ASK_S:
             self.asked_at = now
             self._ask(now)
+        if self.demo is not None and self.demo.has_ended():
+            self.demo = None
+            say_all(self.last_words)
 
     def _ask(self, now: float) -> None:
         missing = missing_parts(self.settings.bind)
@@ -137,11 +155,21 @@ class Watch:
 
     def _announce(self) -> None:
         self.is_up = True
-        _, port = startup.address(self.settings.bind)
-        say(f"Coelostat is at http://{startup.local_address(self.settings.bind)}/")
-        say(f"from the LAN: http://{socket.gethostname()}:{port}/")
+        if trouble := Paths.of(self.settings).raw_trouble():
+            say(trouble)
+        say_all([*addresses(self.settings.bind), *self.last_words])
         if self.with_demo:
-            self.crew.add(own_part("demo", "demo", stage=9, once=True))
+            self.demo = own_part("demo", "demo", stage=9, once=True)
+            self.crew.add(self.demo)
+
+
+def addresses(bind: str) -> list[str]:
+    """Return lines that say where the pages are, for other machines only where they are served."""
+    _, port = startup.address(bind)
+    lines = [f"Coelostat is at http://{startup.local_address(bind)}/"]
+    if startup.is_for_all(bind):
+        lines.append(f"from the LAN: http://{socket.gethostname()}:{port}/")
+    return lines
 
 
 def missing_parts(bind: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Commands for the server's keeper: ``flask scan``, ``simulate``, ``user``, ``token``."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from flask.cli import AppGroup
 from app.errors import AppError
 from app.models import FileState, User
 from app.services import accounts, ingest
+from app.wording import counted
 
 users = AppGroup("user", help="Accounts.")
 tokens = AppGroup("token", help="Keys for scripts.")
@@ -65,12 +67,43 @@ def simulate(seed: int | None, night: datetime | None, *, small: bool) -> None:
         params = replace(params, night=night.date())
     with _refusals():
         truth = simulation.simulate(params)
-    click.echo(f"{len(truth.frames)} files in {truth.raw_folder}; their truth in {truth.folder}")
+    click.echo(
+        f"{counted(len(truth.frames), 'file')} in {truth.raw_folder}; their truth in {truth.folder}"
+    )
+
+
+def _ask_password() -> str:
+    """Ask for a password twice at a terminal; read a line of what else stands at the input."""
+    if sys.stdin.isatty():
+        asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return asked
+    password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise click.ClickException("no password: give one as a line of input, or with --password")
+    return password
+
+
+_password_option: Final = click.option(
+    "--password", default=_ask_password, help="Asked for, or a line of input, where not given."
+)
+
+
+def _one_name(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> str:
+    """Refuse a name of several words in a sentence: the second may be meant as a password."""
+    name = words[0].strip() if words else ""
+    if len(words) > 1:
+        raise click.ClickException(
+            f"a user name is one word: {' '.join(words)!r} are {len(words)}; "
+            "a password is asked for, or given with --password"
+        )
+    if not name:
+        raise click.ClickException("a user name is needed, and it must not be blank")
+    return name
 
 
 @users.command("create")
-@click.argument("username")
-@click.password_option(help="Asked for where it is not given.")
+@click.argument("username", nargs=-1, callback=_one_name, is_eager=True)
+@_password_option
 @click.option("--email", default="")
 @click.option("--staff", is_flag=True, help="May see and change everything of the observatory.")
 @click.option("--superuser", is_flag=True, help="May do anything.")
@@ -93,8 +126,8 @@ def list_users() -> None:
 
 
 @users.command("password")
-@click.argument("username")
-@click.password_option(help="Asked for where it is not given.")
+@click.argument("username", nargs=-1, callback=_one_name, is_eager=True)
+@_password_option
 def set_password(username: str, password: str) -> None:
     """Give USERNAME a new password; their sessions end."""
     with _refusals():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import current_app
 
@@ -33,10 +34,17 @@ class Setting:
         """``section.item``."""
         return f"{self.section}.{self.item}"
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words it may be, none where it is not one of a few."""
+        return _CHOICES.get(self.name, ())
+
 
 def _fixed(item: str, default: SettingValue, text: str, *, secret: bool = False) -> Setting:
     return Setting("server", item, default, text, infrastructure=True, secret=secret)
 
+
+_ZONE_HELP: Final = "zone of the times beside UTC on the pages, and of all in Goodman's records"
 
 SETTINGS: Final = (
     _fixed("bind", "0.0.0.0:8000", "address and port the web pages are served at"),
@@ -57,7 +65,7 @@ SETTINGS: Final = (
     Setting("site", "latitude_deg", 0.0, "site latitude, degrees"),
     Setting("site", "longitude_deg", 0.0, "site longitude, degrees, east positive"),
     Setting("site", "elevation_m", 0.0, "site elevation, metres"),
-    Setting("site", "timezone", "UTC", "zone in which pages and Goodman's records give times"),
+    Setting("site", "timezone", "UTC", _ZONE_HELP),
     Setting("access", "visibility", "everyone", "who sees frames: everyone (signed in) or members"),
     Setting("access", "media_open", False, "serve /media/ to the LAN without a token"),
     Setting("access", "token_days", 0, "days a token lives; 0: until revoked"),
@@ -84,6 +92,40 @@ SETTINGS: Final = (
 )
 
 OPERATIONAL: Final = {s.name: s for s in SETTINGS if not s.infrastructure}
+
+_DAY_S: Final = 86_400
+_CENTURY_DAYS: Final = 36_500
+# What a number must lie in, both ends included: past these the program would stop, or never rest.
+_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "server.workers": (0, 1000),
+    "server.web_threads": (2, 10_000),
+    "server.worker_memory_mb": (256, 1 << 30),
+    "server.trusted_proxies": (0, 10),
+    "site.latitude_deg": (-90, 90),
+    "site.longitude_deg": (-360, 360),
+    "site.elevation_m": (-500, 10_000),
+    "access.token_days": (0, _CENTURY_DAYS),
+    "scan.interval_s": (1, _DAY_S),
+    "scan.settle_s": (0, _DAY_S),
+    "calibration.max_age_days_bias": (0, _CENTURY_DAYS),
+    "calibration.max_age_days_dark": (0, _CENTURY_DAYS),
+    "calibration.max_age_days_flat": (0, _CENTURY_DAYS),
+    "calibration.dark_temp_tolerance_c": (0, 1000),
+    "calibration.dark_exptime_tolerance": (0, 0.5),
+    "calibration.thin_frames": (0, 10_000),
+    "reduction.clip_sigma": (1, 1000),
+    "reduction.flat_faint_adu": (0, 1e9),
+    "disk.reserve_mb": (0, 10**9),
+    "query.max_rows": (1, 10**7),
+    "query.timeout_s": (1, 600),
+    "jobs.lease_s": (1, 3600),
+    "jobs.max_attempts": (1, 1000),
+    "jobs.timeout_s": (1, 30 * _DAY_S),
+    "jobs.keep_days": (1, _CENTURY_DAYS),
+}
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"access.visibility": ("everyone", "members")}
+_ZONE: Final = "site.timezone"
+_KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number"}
 
 _ENVIRONMENT: Final = {
     "bind": "COELOSTAT_BIND",
@@ -122,8 +164,35 @@ def coerce(setting: Setting, value: object) -> SettingValue:
     Raises
     ------
     ConfigError
-        If the value cannot be read as the type of the default.
+        If the value cannot be read as the type of the default, or nothing could work with it.
     """
+    coerced = _typed(setting, value)
+    if setting.name in _RANGES:
+        _check_range(setting, float(str(coerced)))
+    elif setting.choices and coerced not in setting.choices:
+        raise ConfigError(f"{setting.name} must be {' or '.join(setting.choices)}, not {coerced!r}")
+    elif setting.name == _ZONE:
+        _check_zone(setting, str(coerced))
+    return coerced
+
+
+def _check_range(setting: Setting, value: float) -> None:
+    least, most = _RANGES[setting.name]
+    if not least <= value <= most:  # NaN is refused here too
+        kind = _KINDS[type(setting.default)]
+        raise ConfigError(f"{setting.name} must be {kind} from {least} to {most}, not {value:g}")
+
+
+def _check_zone(setting: Setting, name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"{setting.name} must be a zone such as UTC or America/Santiago, not {name!r}"
+        ) from error
+
+
+def _typed(setting: Setting, value: object) -> SettingValue:
     default = setting.default
     try:
         if isinstance(default, bool):
@@ -133,8 +202,8 @@ def coerce(setting: Setting, value: object) -> SettingValue:
         if isinstance(default, float):
             return float(str(value))
     except ValueError:
-        kind = type(default).__name__
-        raise ConfigError(f"{setting.name} must be a {kind}, not {value!r}") from None
+        kind = _KINDS[type(default)]
+        raise ConfigError(f"{setting.name} must be {kind}, not {value!r}") from None
     if isinstance(default, list):
         parts = value if isinstance(value, list) else str(value).split(",")
         return [str(part).strip() for part in parts]

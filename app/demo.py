@@ -14,6 +14,7 @@ from app.db import db
 from app.errors import UnavailableError
 from app.models import OPEN_STATES, FileState, Frame, Job, Level, User
 from app.services import accounts, ingest, plan, settings, simulation
+from app.wording import counted
 from reduction.simulate import NightParams, Truth, finish_growing, read_truth
 
 Say = Callable[[str], None]
@@ -29,7 +30,7 @@ def run(app: Flask, address: str, say: Say, params: NightParams | None = None) -
         truth = _have_night(params or NightParams(), keeper, say)
         _scan(truth, say)
         queued = plan.process(truth.params.night, owner=keeper)
-        say(f"demo: {len(queued)} jobs queued")
+        say(f"demo: {counted(len(queued), 'job')} queued")
         for line in _ends_of([job.id for job in queued]):
             say(f"demo: {line}")
         say(f"demo: {_summary(truth.params.night)}")
@@ -99,4 +100,6 @@ def _summary(night: date) -> str:
     count = select(func.count()).where(Frame.night == night)
     masters = db.session.scalar(count.where(Frame.level == Level.MASTER))
     reduced = db.session.scalar(count.where(Frame.level == Level.REDUCED))
-    return f"{masters} masters and {reduced} reduced frames of {night}"
+    return (
+        f"{counted(masters or 0, 'master')} and {counted(reduced or 0, 'reduced frame')} of {night}"
+    )

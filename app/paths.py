@@ -60,6 +60,12 @@ class Paths:
         for folder in [*folders, self.tmp_results]:
             folder.mkdir(parents=True, exist_ok=True)
 
+    def raw_trouble(self) -> str:
+        """Return a sentence where RAW is not there, else nothing."""
+        if self.raw.is_dir():
+            return ""
+        return f"The RAW folder {self.raw} is not there. Is its disk mounted?"
+
     def locate(self, relative: str) -> Path:
         """Return the file behind a path relative to the data root, ``RAW/...`` included.
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import socket
 import sys
 import time
@@ -14,10 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import config, paths, queue_server, schema
 from app.services import accounts, courier, jobs, processes
 from app.services import settings as operational
-from app.supervisor import Part, own_part
+from app.supervisor import ROOT, Part, own_part
 
 WEB: Final = (sys.executable, "-m", "gunicorn", "-c", "python:app.web", "app:create_app()")
 WEB_GRACE_S: Final = 8.0
+EXAMPLE: Final = ROOT / "instance" / "config.example.toml"
+_EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - as settings name them
 PORT_PATIENCE_S: Final = 5.0  # what a killed runner leaves is gone within this time
 
 
@@ -30,6 +33,7 @@ def load_config() -> config.Config:
     try:
         settings = config.load()
         _try_to_write(settings.instance)
+        _give_example(settings.instance)
     except OSError as error:
         raise RefusedError(
             f"cannot write to {error.filename} ({os.strerror(error.errno or 0)}); the instance "
@@ -44,6 +48,13 @@ def _try_to_write(folder: Path) -> None:
     probe.unlink()
 
 
+def _give_example(instance: Path) -> None:
+    """Lay the example configuration into an instance folder that has none."""
+    example = instance / EXAMPLE.name
+    if not example.exists() and EXAMPLE.is_file():
+        shutil.copyfile(EXAMPLE, example)
+
+
 def address(bind: str) -> tuple[str, int]:
     """Return host and port of a setting like ``0.0.0.0:8000``."""
     host, colon, port = bind.rpartition(":")
@@ -52,10 +63,16 @@ def address(bind: str) -> tuple[str, int]:
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - what the setting says
 
 
+def is_for_all(bind: str) -> bool:
+    """Tell whether other machines reach the server too, by whatever address this one has."""
+    host, _ = address(bind)
+    return host in _EVERY_ADDRESS
+
+
 def local_address(bind: str) -> str:
     """Return ``host:port`` by which this machine itself reaches the server."""
     host, port = address(bind)
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address, this one too
+    if is_for_all(bind):
         host = "127.0.0.1"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -113,7 +130,11 @@ def _recover(app: Flask, settings: config.Config, *, is_orderly: bool) -> None:
 
 
 def parts(settings: config.Config) -> list[Part]:
-    """Return every process of the program, in the order of starting."""
+    """Return every process of the program, in the order of starting.
+
+    All that use the queue server stop at once, before it does: what one of them still hands to
+    another that is gone, the next start takes back.
+    """
     queue = [] if settings.redis_url else [_queue_server(settings)]
     workers = [
         own_part(f"worker {number}", "worker", stage=1, grace_s=10.0)
@@ -122,9 +143,9 @@ def parts(settings: config.Config) -> list[Part]:
     return [
         *queue,
         *workers,
-        own_part("watcher", "watcher", stage=2, grace_s=5.0),
-        own_part("dispatcher", "dispatcher", stage=3, grace_s=5.0),
-        Part("web", WEB, stage=4, grace_s=WEB_GRACE_S),
+        own_part("watcher", "watcher", stage=1, grace_s=5.0),
+        own_part("dispatcher", "dispatcher", stage=1, grace_s=5.0),
+        Part("web", WEB, stage=1, grace_s=WEB_GRACE_S),
     ]
 
 

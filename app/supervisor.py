@@ -45,6 +45,10 @@ class Part:
         """Tell whether its process runs."""
         return self.process is not None and self.process.poll() is None
 
+    def has_ended(self) -> bool:
+        """Tell whether its process was started and runs no more."""
+        return self.process is not None and self.process.poll() is not None
+
 
 @dataclass(slots=True)
 class Supervisor:
@@ -103,13 +107,14 @@ class Supervisor:
         log.info("%s started, PID %d", part.name, part.process.pid)
 
     def stop(self) -> None:
-        """Stop every part, stage by stage, the last started first."""
+        """Stop every part, stage by stage, the last started first; those of one stage together."""
         for stage in sorted({part.stage for part in self.parts}, reverse=True):
-            alive = [part for part in self.parts if part.stage == stage and part.is_alive()]
+            alive = [p for p in reversed(self.parts) if p.stage == stage and p.is_alive()]
             for part in alive:
                 _signal(part, signal.SIGTERM)
+            told_at = time.monotonic()
             for part in alive:
-                _wait_or_kill(part)
+                _wait_or_kill(part, told_at + part.grace_s)
 
 
 def _ending(code: int) -> str:
@@ -123,11 +128,11 @@ def _signal(part: Part, number: signal.Signals) -> None:
         part.process.send_signal(number)
 
 
-def _wait_or_kill(part: Part) -> None:
+def _wait_or_kill(part: Part, until: float) -> None:
     if part.process is None:
         return
     try:
-        part.process.wait(part.grace_s)
+        part.process.wait(max(until - time.monotonic(), 0.0))
     except subprocess.TimeoutExpired:
         log.warning("%s did not stop in %g s, killed", part.name, part.grace_s)
         part.process.kill()

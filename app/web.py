@@ -5,6 +5,8 @@ mistaken for one. The application is made in gunicorn's worker, so that no datab
 is ever forked.
 """
 
+import signal
+from types import FrameType
 from typing import Any, Final
 
 from app.config import load
@@ -19,7 +21,7 @@ workers = 1
 worker_class = "gthread"
 threads = _settings.web_threads  # an open live page holds one
 timeout = 60
-graceful_timeout = 5  # open live pages do not end by themselves
+graceful_timeout = 5  # for a download under way
 keepalive = 5
 control_socket_disable = True
 loglevel = "warning"
@@ -29,3 +31,14 @@ def post_fork(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn
     """Tie the process that serves to gunicorn's own, and send its records to the main log."""
     leave_orphanage(worker.ppid)
     set_up(Paths.of(_settings).main_log)
+
+
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn ships no types
+    """Have a stop end the streams of open live pages too: it would wait for them."""
+    from app.pages import live  # the application is there now, in the process that serves
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        live.stop(worker.wsgi)
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)

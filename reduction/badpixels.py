@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from reduction.flags import PixelFlag
 from reduction.image import Image, MaskPlane
@@ -86,11 +85,26 @@ def cold_pixels(
 
 def _smooth(plane: npt.NDArray[np.float32], good: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """Return the mean of the good pixels in a box around every pixel; 0 where there is none."""
-    weight = ndimage.uniform_filter(good.astype(np.float32), SMOOTHING_PIX, mode="constant")
-    total = ndimage.uniform_filter(
-        np.where(good, plane, np.float32(0)), SMOOTHING_PIX, mode="constant"
-    )
-    enough = weight > 1e-3
+    weight = _box_sum(good.astype(np.float64))
+    total = _box_sum(np.where(good, plane, np.float32(0)).astype(np.float64))
     out = np.zeros_like(plane)
-    np.divide(total, weight, out=out, where=enough)
+    np.divide(total, weight, out=out, where=weight > 0.5, casting="same_kind")
     return out
+
+
+def _box_sum(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the sum over a box around every pixel, cut off at the edges of the frame.
+
+    By differences of running sums: exact enough in double precision, and no slower for a wide
+    box than for a narrow one.
+    """
+    half = SMOOTHING_PIX // 2
+    for axis in (0, 1):
+        n = plane.shape[axis]
+        running = np.concatenate(
+            (np.zeros_like(plane.take([0], axis)), np.cumsum(plane, axis=axis)), axis=axis
+        )
+        above = np.minimum(np.arange(n) + half + 1, n)
+        below = np.maximum(np.arange(n) - half, 0)
+        plane = running.take(above, axis) - running.take(below, axis)
+    return plane

@@ -19,7 +19,7 @@ from reduction.sources import CorrectedRows
 from reduction.stats import difference_noise
 
 OWN_NOISE_DOUBT = 1.1  # a frame this many times noisier than its parts has a noise of its own
-NOISE_SAMPLE = 200_000  # pixels of an amplifier from which its level and noise are measured
+NOISE_SAMPLE = 40_000  # pixels of an amplifier from which its level and noise are measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,29 @@ def _not_done_yet(info: FrameInfo, given: Calibrations) -> tuple[Calibrations, l
     return masters, notes
 
 
+def needless_dark(temp_c: float | None, params: PlanParams = PlanParams()) -> str:
+    """Return why a frame without a dark lacks nothing; empty where it does.
+
+    Parameters
+    ----------
+    temp_c : float or None
+        Measured temperature of the detector, degrees Celsius; None if it is not known.
+    params : PlanParams
+        Thresholds.
+
+    Returns
+    -------
+    str
+        A sentence for an observer.
+    """
+    if temp_c is None or temp_c > params.dark_free_below_c:
+        return ""
+    return (
+        f"no dark needed: a detector at {temp_c:.1f} C, below {params.dark_free_below_c:g} C, "
+        "has no dark current to speak of"
+    )
+
+
 def _missing(
     info: FrameInfo, masters: Calibrations, why_not: str | None, params: PlanParams
 ) -> list[str]:
@@ -131,7 +154,7 @@ def _missing(
     dark_holds_bias = masters.dark is not None and not masters.dark.bias_removed and not why_not
     if masters.bias is None and "bias" not in info.done and not dark_holds_bias:
         missing.append("no bias: the read-out's pattern is still in the pixels")
-    warm = info.temp_c is None or info.temp_c > params.dark_free_below_c
+    warm = not needless_dark(info.temp_c, params)
     if why_not:
         missing.append(why_not)
     elif masters.dark is None and "dark" not in info.done and warm:
@@ -144,8 +167,11 @@ def _missing(
 def _dark_notes(
     info: FrameInfo, masters: Calibrations, how: Subtraction, params: PlanParams
 ) -> list[str]:
-    """Return what an observer should know about the dark that is applied."""
+    """Return what an observer should know about the dark that is applied, or is not needed."""
     dark = masters.dark
+    needless = "" if "dark" in info.done else needless_dark(info.temp_c, params)
+    if dark is None and needless:
+        return [needless]
     if dark is None or not how.dark:
         return []
     notes = []
@@ -201,7 +227,10 @@ def _amplifier_plans(
         stated, guess = saturation_level(info, amp.saturation_adu, rows)
         under = planes_of(_before_photons(how, masters), masters.bias, masters.dark, amp.target)
         above = CorrectedRows(rows, overscan.levels, planes=under)
-        noise, doubt = _noise_model(above, amp, overscan, masters, params)
+        read, doubt = _read_noise(amp, overscan, masters, params)
+        zero_known = bool(under) or overscan.noise_adu is not None or "bias" in info.done
+        noise, more = _noise_model(above, amp, read if zero_known else None)
+        doubt += more
         said += [sentence for sentence in (guess, *doubt) if sentence]
         plans.append(
             AmplifierPlan(
@@ -231,39 +260,31 @@ def _overscan(exposure: Exposure, amp: Amplifier, params: PlanParams) -> Oversca
 
 
 def _noise_model(
-    rows: CorrectedRows,
-    amp: Amplifier,
-    overscan: Overscan,
-    masters: Calibrations,
-    params: PlanParams,
+    rows: CorrectedRows, amp: Amplifier, read_adu: float | None
 ) -> tuple[NoiseModel, list[str]]:
     """Return an amplifier's noise above its zero level, and what is doubtful about it.
 
-    With a known zero level: read noise, and photon noise of what is above it. Where nothing tells
-    the zero level, or the gain, the noise of the frame's sky is measured instead, and photon
-    noise counts only above the sky.
+    Read noise, and photon noise of what is above zero. Where there is no telling zero level or
+    read noise (`read_adu` None), or the gain, the noise of the frame's sky is measured instead,
+    and photon noise counts only above the sky.
     """
-    gain = amp.gain_e_per_adu
-    read, doubt = _read_noise(amp, overscan, masters, params)
-    zero_known = bool(rows.planes) or overscan.noise_adu is not None
     values = sample(rows, NOISE_SAMPLE)
     known = values[np.isfinite(values)]
     sky = float(np.median(known)) if known.size else 0.0
     noise = difference_noise(values)
-    floor = (noise if np.isfinite(noise) else 0.0) ** 2
-    if gain is not None and read is not None and zero_known:
-        photons = max(sky, 0.0) / gain
-        expected = read**2 + photons
-        if photons < floor / 2 and floor > OWN_NOISE_DOUBT**2 * expected:
-            found = float(np.sqrt(floor - photons))
-            doubt += [f"read noise {found:.2f} ADU in the frame itself, {read:.2f} ADU expected"]
-            read = found
-        return NoiseModel(floor=read**2, per_adu=1.0 / gain), doubt
+    measured = (noise if np.isfinite(noise) else 0.0) ** 2
+    gain = amp.gain_e_per_adu
     if gain is None:
-        return NoiseModel(floor=floor, zero=sky), doubt
-    why = "read noise" if zero_known else "zero level"
-    note = f"{why} unknown: the variance of the sky is measured from its scatter"
-    return NoiseModel(floor=floor, zero=sky, per_adu=1.0 / gain), [*doubt, note]
+        return NoiseModel(floor=measured, zero=sky), []
+    if read_adu is None:
+        note = "zero level or read noise unknown: the sky's variance is measured from its scatter"
+        return NoiseModel(floor=measured, zero=sky, per_adu=1.0 / gain), [note]
+    photons = max(sky, 0.0) / gain
+    if photons < measured / 2 and measured > OWN_NOISE_DOUBT**2 * (read_adu**2 + photons):
+        own = float(np.sqrt(measured - photons))
+        note = f"read noise {own:.2f} ADU in the frame itself, {read_adu:.2f} ADU expected"
+        return NoiseModel(floor=own**2, per_adu=1.0 / gain), [note]
+    return NoiseModel(floor=read_adu**2, per_adu=1.0 / gain), []
 
 
 def _read_noise(

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from struct import Struct
 from typing import Any
 
-Value = str | bool | int | float | None
+from reduction.cardvalues import Value, decode, parse_comment, parse_text, parse_value, text_of_card
+
 ProductCard = tuple[str, str | bool | int | float | None, str]
 
 CARD = 80
@@ -19,99 +21,6 @@ _EQUALS = 0x3D
 _COMMENTARY = frozenset({"", "COMMENT", "HISTORY", "END"})
 # HIERARCH cards, and keywords too long for their column: anything up to the first "=".
 _LONG_CARD = re.compile(rb"\s*(?:HIERARCH\s+)?([^=/']+?)\s*=", re.IGNORECASE)
-_UNPRINTABLE = dict.fromkeys([*range(32), *range(127, 160)])
-
-
-def decode(raw: bytes) -> str:
-    """Decode header bytes to printable text; a byte that no reader understands is dropped."""
-    try:
-        text = raw.decode("ascii")
-    except UnicodeDecodeError:
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
-    return text if text.isprintable() else text.translate(_UNPRINTABLE)
-
-
-def _closing_quote(field: bytes, start: int) -> int:
-    """Return where the string that begins at `start` ends; the field's end without a quote."""
-    at = start
-    while True:
-        at = field.find(b"'", at)
-        if at < 0:
-            return len(field)
-        if field[at + 1 : at + 2] != b"'":
-            return at
-        at += 2
-
-
-def _split(field: bytes) -> tuple[bytes, bool, bytes]:
-    """Split a value field into value, whether it was quoted, and comment."""
-    stripped = field.lstrip()
-    if stripped[:1] == b"'":
-        end = _closing_quote(stripped, 1)
-        comment = stripped[end + 1 :].partition(b"/")[2]
-        return stripped[1:end].replace(b"''", b"'").rstrip(), True, comment
-    value, _, comment = stripped.partition(b"/")
-    return value.strip(), False, comment
-
-
-def _number(token: bytes) -> int | float | None:
-    # Python reads 1_000 as a number; FITS does not.
-    if b"_" in token:
-        return None
-    try:
-        return int(token)
-    except ValueError:
-        pass
-    try:
-        return float(token.upper().replace(b"D", b"E") if b"D" in token.upper() else token)
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=16384)
-def parse_value(field: bytes) -> Value:
-    """Parse a value field: what follows the ``=`` of a card.
-
-    Parameters
-    ----------
-    field : bytes
-        The card from after its equals sign to its end.
-
-    Returns
-    -------
-    str, bool, int, float or None
-        None where the card has no value. What is neither a number nor a logical is taken as text,
-        quoted or not: real headers hold both. Nothing is evaluated.
-    """
-    token, quoted, _ = _split(field)
-    if quoted:
-        return decode(token)
-    if not token:
-        return None
-    if token in (b"T", b"F"):
-        return token == b"T"
-    number = _number(token)
-    return decode(token) if number is None else number
-
-
-@lru_cache(maxsize=16384)
-def parse_text(field: bytes) -> str:
-    """Return the value of a field as it is written, without quotes: ``89113e6`` stays so."""
-    return decode(_split(field)[0])
-
-
-@lru_cache(maxsize=16384)
-def _card_text(card: bytes) -> str:
-    return decode(card).rstrip()
-
-
-@lru_cache(maxsize=4096)
-def parse_comment(field: bytes) -> str:
-    """Return the comment of a value field."""
-    return decode(_split(field)[2]).strip()
 
 
 class Layout:
@@ -123,16 +32,19 @@ class Layout:
         Keyword to the offset of its value field.
     plain : bool
         Whether all keywords are in their eight columns and no string is continued.
+    split : callable
+        Parts such a header into its cards.
     notes : dict
-        What those who read such headers want to remember of them; they bound it themselves.
+        What is remembered of such headers (`reduction.remembered`).
     """
 
-    __slots__ = ("at", "notes", "plain")
+    __slots__ = ("at", "notes", "plain", "split")
 
     def __init__(self, columns: bytes, n_cards: int) -> None:
         self.at: dict[str, int] = {}
         self.plain = True
         self.notes: dict[Any, Any] = {}
+        self.split = Struct(f"{CARD}s" * n_cards).unpack_from
         column = [columns[i * n_cards : (i + 1) * n_cards] for i in range(_KEYWORD + 1)]
         for i, letters in enumerate(zip(*column, strict=True)):
             keyword = bytes(letters[:_KEYWORD]).decode("latin-1").rstrip().upper()
@@ -160,12 +72,16 @@ class Cards(Mapping[str, Value]):
         Where a keyword that is not here is looked for.
     """
 
-    __slots__ = ("_at", "_fallback", "_long", "_plain", "_raw", "_simple", "layout")
+    __slots__ = (
+        "_at", "_fallback", "_lines", "_long", "_plain", "_raw", "_simple", "_single", "layout"
+    )  # fmt: skip
 
     def __init__(self, raw: bytes, fallback: "Cards | None" = None) -> None:
         self._raw = raw
         self._fallback = fallback
         self._long: dict[str, int] | None = None
+        self._single: tuple[bytes, ...] | None = None
+        self._lines: list[str] | None = None
         n_cards = len(raw) // CARD
         columns = b"".join([raw[i : n_cards * CARD : CARD] for i in range(_KEYWORD + 1)])
         build = _remembered_layout if len(raw) <= _MAX_REMEMBERED_HEADER else Layout
@@ -269,27 +185,34 @@ class Cards(Mapping[str, Value]):
             at = self._find(keyword)
         if at is None:
             return "" if self._fallback is None else self._fallback.raw(keyword)
-        start = at - at % CARD
-        return _card_text(self._raw[start : start + CARD])
+        return self.lines()[at // CARD]
 
     def comment(self, keyword: str) -> str:
         """Return the comment of a keyword's card, "" where it has none."""
         at = self._find(keyword)
         if at is None:
             return "" if self._fallback is None else self._fallback.comment(keyword)
-        return parse_comment(self._field(at))
+        field = self._field(at)
+        return parse_comment(field) if b"/" in field else ""
 
     def present(self, keywords: Iterable[str]) -> list[str]:
         """Return those of several keywords that are here, in their order."""
-        if self._plain and self._fallback is None:
+        if self._simple:
             at = self._at
             return [keyword for keyword in keywords if keyword in at]
         return [keyword for keyword in keywords if keyword in self]
 
+    def single(self) -> tuple[bytes, ...]:
+        """Return these cards one by one, as they stand in the file."""
+        if self._single is None:
+            self._single = self.layout.split(self._raw)
+        return self._single
+
     def lines(self) -> list[str]:
         """Return these cards as text, one each, without trailing blanks."""
-        raw = self._raw
-        return [decode(raw[i : i + CARD]).rstrip() for i in range(0, len(raw), CARD)]
+        if self._lines is None:
+            self._lines = [*map(text_of_card, self.single())]
+        return self._lines
 
     def cards(self) -> Iterator[tuple[str, Value, str]]:
         """Yield keyword, value and comment of every card here, repeated and commentary ones too."""
@@ -310,14 +233,9 @@ class Cards(Mapping[str, Value]):
     def commentary(self, keyword: str) -> list[str]:
         """Return the texts of all cards of a commentary keyword, HISTORY say, in order."""
         word = keyword.encode("latin-1").ljust(_KEYWORD)
-        raw = self._raw
-        if word not in raw:
+        if word not in self._raw:
             return []
-        return [
-            decode(raw[start + _KEYWORD : start + CARD]).strip()
-            for start in range(0, len(raw), CARD)
-            if raw[start : start + _KEYWORD] == word
-        ]
+        return [decode(one[_KEYWORD:]).strip() for one in self.single() if one.startswith(word)]
 
     @property
     def alone(self) -> bool:
@@ -378,14 +296,14 @@ class HduHeader:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileHeaders:
     """All headers of a file, and the SHA-256 of their bytes."""
 
     hdus: tuple[HduHeader, ...]
     digest: str
 
-    @cached_property
+    @property
     def text(self) -> str:
         """The headers as text, one card a line, an empty line between HDUs."""
         return "\n\n".join("\n".join([*hdu.cards.lines(), "END"]) for hdu in self.hdus)

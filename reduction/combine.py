@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as distributions
+from scipy import special
 
 from reduction.errors import NotEnoughFramesError, ShapeMismatchError
 from reduction.image import FloatPlane
@@ -370,4 +370,4 @@ def variance_of_result(combined: Combined, noise: Noise, *, median: bool = False
 def _chance(n: int) -> FloatPlane:
     """Return, for 0 to `n` values, how far above the truth their variance gets by chance."""
     dof = np.maximum(np.arange(n + 1) - 1, 1)
-    return np.asarray(distributions.chi2.isf(CHANCE, dof) / dof, dtype=np.float32)
+    return np.asarray(2.0 * special.gammainccinv(dof / 2, CHANCE) / dof, dtype=np.float32)

@@ -37,6 +37,7 @@ __all__ = [
 _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
 _HEAD = 11_520
+_LIMITS = Limits()
 _STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _UNITS: dict[str, Unit] = {"adu": "adu", "electron": "electron", "1": "1", "": "1"}
 
@@ -122,7 +123,7 @@ def _scan(path: Path, limits: Limits) -> list[HduLayout]:
         os.close(descriptor)
 
 
-def read_headers(path: Path, *, limits: Limits = Limits()) -> FileHeaders:  # noqa: B008 - frozen
+def read_headers(path: Path, *, limits: Limits = _LIMITS) -> FileHeaders:
     """Read the headers of a file, guarded; the data are only seeked over.
 
     Parameters
@@ -145,13 +146,10 @@ def read_headers(path: Path, *, limits: Limits = Limits()) -> FileHeaders:  # no
         Where the file cannot be read.
     """
     layouts = _scan(path, limits)
-    digest = hashlib.sha256()
-    for hdu in layouts:
-        digest.update(hdu.cards.raw_bytes)
-        digest.update(b"END")
+    whole = b"END".join([*(hdu.cards.raw_bytes for hdu in layouts), b""])
     return FileHeaders(
-        tuple(HduHeader(i, hdu.cards, hdu.shape) for i, hdu in enumerate(layouts)),
-        digest.hexdigest(),
+        tuple([HduHeader(i, hdu.cards, hdu.shape) for i, hdu in enumerate(layouts)]),
+        hashlib.sha256(whole).hexdigest(),
     )
 
 
@@ -251,7 +249,7 @@ def open_exposure(path: Path, info: FrameInfo, *, sha256: bool = False) -> Expos
     BadFileError
         Where the file is no longer what its header said.
     """
-    layouts = _scan(path, Limits())
+    layouts = _scan(path, _LIMITS)
     wanted = sorted({amplifier.hdu for amplifier in info.amplifiers} or set(info.hdus))
     if wanted[-1] >= len(layouts) or any(not layouts[i].shape for i in wanted):
         raise BadFileError("changed", f"{path.name} has changed: its image is no longer there.")
@@ -350,7 +348,7 @@ def read_product(path: Path, *, verify: bool = True) -> tuple[Image, Cards]:
     BadFileError
         ``not_product`` where SCI, VAR or DQ is missing, ``checksum`` where one does not hold.
     """
-    layouts = _scan(path, Limits())
+    layouts = _scan(path, _LIMITS)
     content = _unpacked(path, layouts[-1].end)
     if verify:
         for hdu in layouts:

@@ -100,9 +100,16 @@ def _value_text(value: str | bool | float | None) -> str:
 def _card(head: str, text: str, comment: str) -> bytes:
     card = head + text
     room = CARD - len(card) - 3
-    if comment and room > 0:
-        card += " / " + _printable(comment)[:room]
+    if room > 0 and (words := _whole_words(_printable(comment), room)):
+        card += f" / {words}"
     return card.encode("ascii").ljust(CARD)[:CARD]
+
+
+def _whole_words(comment: str, room: int) -> str:
+    """Return as much of a comment as has room, never part of a word; nothing may be left."""
+    if len(comment) <= room:
+        return comment
+    return comment[: room + 1].rpartition(" ")[0].rstrip(" ,;:")
 
 
 def _string_cards(head: str, value: str, comment: str) -> list[bytes]:

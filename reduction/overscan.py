@@ -13,6 +13,7 @@ from reduction.image import FloatPlane
 from reduction.readout import overscan_rows
 from reduction.stats import difference_noise, robust_sigma
 
+NOISE_STEP = 4  # every so many rows are enough to tell the noise by
 MEDIAN_NOISE = float(np.sqrt(np.pi / 2))  # of the median of many values, that of their mean being 1
 
 
@@ -93,7 +94,7 @@ def fit_overscan(
     if not np.isfinite(pixels).any():
         raise BadFrameError(f"{exposure.name}: the overscan holds no number")
     levels, variance = _levels(pixels, rows.section.y0, amp, params)
-    noise = difference_noise(pixels)
+    noise = difference_noise(pixels[:: NOISE_STEP if len(pixels) > 100 * NOISE_STEP else 1])
     oriented = levels[::-1] if amp.flip_y else levels
     return Overscan(
         levels=np.ascontiguousarray(oriented, dtype=np.float32),
@@ -108,7 +109,7 @@ def _levels(
     """Return the level of each stored data row, and the variance of the fit."""
     known = np.isfinite(pixels).any(axis=1)
     y = first_row + np.flatnonzero(known)
-    level = _row_means(pixels[known].astype(np.float64), params.clip_sigma)
+    level = _row_means(pixels[known], params.clip_sigma)
     wanted = np.arange(amp.data.y0, amp.data.y1)
     beside = (y >= amp.data.y0) & (y < amp.data.y1)
     if np.count_nonzero(beside) < max(8, 2 * (params.order + 1)):
@@ -119,16 +120,19 @@ def _levels(
     return curve(inside), scatter**2 * (params.order + 1) / used
 
 
-def _row_means(pixels: npt.NDArray[np.float64], clip_sigma: float) -> npt.NDArray[np.float64]:
+def _row_means(pixels: FloatPlane, clip_sigma: float) -> npt.NDArray[np.float64]:
     """Return each row's mean without its outliers.
 
     Not its median, which of whole numbers comes in steps of a half.
     """
-    centre = np.nanmedian(pixels, axis=1, keepdims=True)
-    deviation = pixels - centre
-    sigma = max(robust_sigma(deviation[np.isfinite(deviation)]), 1e-6)
-    near = np.where(np.abs(deviation) <= clip_sigma * sigma, deviation, np.nan)
-    return np.asarray(centre[:, 0] + np.nanmean(near, axis=1))
+    known = np.isfinite(pixels)
+    median = np.median if known.all() else np.nanmedian  # the latter is ten times slower
+    centre = median(pixels, axis=1, keepdims=True)
+    deviation = (pixels - centre).astype(np.float64)
+    sigma = max(robust_sigma(deviation[::NOISE_STEP][known[::NOISE_STEP]]), 1e-6)
+    near = known & (np.abs(deviation) <= clip_sigma * sigma)
+    total = np.sum(deviation, axis=1, where=near)
+    return np.asarray(centre[:, 0] + total / np.maximum(np.count_nonzero(near, axis=1), 1))
 
 
 def _fit_clipped(

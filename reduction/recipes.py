@@ -347,19 +347,21 @@ def warm() -> None:
         dim[::2, ::3] += 2
         bright = dim.copy()
         bright[:, :48] *= 3
-        bright[:4, :48] *= 10
-        _warm_with(dim.astype(dtype), bright.astype(dtype))
+        bright[:4, :48] *= 10  # saturated
+        hit = bright.copy()
+        hit[20, 20:23] += 5000
+        _warm_with(*(plane.astype(dtype) for plane in (dim, bright, hit)))
 
 
-def _warm_with(pixels: RawPlane, lit: RawPlane) -> None:
-    """Run every recipe on copies of a dark plane and a bright one."""
+def _warm_with(pixels: RawPlane, lit: RawPlane, hit: RawPlane) -> None:
+    """Run every recipe on copies of a dark plane, of a bright one, and on one with hits."""
     amp = Amplifier(
         hdu=0,
         data=Section(0, 48, 0, 48),
         overscan=Section(0, 48, 48, 64),
         target=Section(0, 48, 0, 48),
         flip_x=True,
-        gain_e_per_adu=1.0,
+        gain_e_per_adu=1.5,
         read_noise_e=5.0,
         saturation_adu=20000.0,
     )
@@ -379,6 +381,6 @@ def _warm_with(pixels: RawPlane, lit: RawPlane) -> None:
         params=FlatParams(max_saturated=0.5),
     )
     calibrate(
-        Exposure(infos[FrameKind.SCIENCE], {0: lit}),
+        Exposure(infos[FrameKind.SCIENCE], {0: hit}),
         calibrations=replace(masters, flat=flat.image),
     )

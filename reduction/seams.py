@@ -1,6 +1,7 @@
 """Amplifiers of one detector brought to one scale where no flat does it."""
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +9,10 @@ import numpy.typing as npt
 from reduction.camera import Section
 from reduction.image import FloatPlane, Image
 
-STRIP_PIX = 16  # on either side of a seam: wide enough to know the sky, narrow against gradients
+STRIP_PIX = 8  # two on either side of a seam: the sky and its gradient across
 CELL_PIX = 32  # along a seam; a cell with a star in it is one outlier among many
+LEAST_CELLS = 8  # of a short seam
+Strips = tuple[Section, Section]  # along a seam: the one beside it and the one behind that
 LEAST_SEAM = 1e-3  # smaller steps between amplifiers are left
 LEAST_SIGNIFICANCE = 10.0  # of the sky in a strip; fainter skies say nothing about gains
 
@@ -52,13 +55,12 @@ def amplifier_factors(
         One for each amplifier; all 1 where the sky is too faint or a seam too large.
     """
     n = len(targets)
-    pairs = [(a, b, *_strips(targets[a], targets[b])) for a in range(n) for b in range(n)]
     equations = []
-    for a, b, here, there in pairs:
-        if here is not None and there is not None:
-            ratio = _ratio(image, here, there)
-            if ratio is not None:
-                equations.append((a, b, np.log(ratio)))
+    for a, b in permutations(range(n), 2):
+        seam = _seam(targets[a], targets[b])
+        ratio = _ratio(image, *seam) if seam is not None else None
+        if ratio is not None:
+            equations.append((a, b, float(np.log(ratio))))
     if not equations:
         return [1.0] * n
     factors = _solve(equations, n)
@@ -77,28 +79,27 @@ def apply_factors(image: Image, targets: Sequence[Section], factors: Sequence[fl
     return Image(data, variance, image.mask, image.unit)
 
 
-def _strips(a: Section, b: Section) -> tuple[Section | None, Section | None]:
-    """Return the strips of `a` and `b` along the seam where `b` lies right of or above `a`."""
+def _seam(a: Section, b: Section) -> tuple[Strips, Strips] | None:
+    """Return the strips of `a` and `b` along their seam if `b` lies right of or above `a`."""
+    w = STRIP_PIX
     y0, y1 = max(a.y0, b.y0), min(a.y1, b.y1)
     x0, x1 = max(a.x0, b.x0), min(a.x1, b.x1)
-    if a.x1 == b.x0 and y1 > y0:
-        return (
-            Section(y0, y1, max(a.x0, a.x1 - STRIP_PIX), a.x1),
-            Section(y0, y1, b.x0, min(b.x1, b.x0 + STRIP_PIX)),
-        )
-    if a.y1 == b.y0 and x1 > x0:
-        return (
-            Section(max(a.y0, a.y1 - STRIP_PIX), a.y1, x0, x1),
-            Section(b.y0, min(b.y1, b.y0 + STRIP_PIX), x0, x1),
-        )
-    return None, None
+    if a.x1 == b.x0 and y1 > y0 and min(a.shape[1], b.shape[1]) >= 2 * w:
+        x = a.x1
+        here = Section(y0, y1, x - w, x), Section(y0, y1, x - 2 * w, x - w)
+        return here, (Section(y0, y1, x, x + w), Section(y0, y1, x + w, x + 2 * w))
+    if a.y1 == b.y0 and x1 > x0 and min(a.shape[0], b.shape[0]) >= 2 * w:
+        y = a.y1
+        here = Section(y - w, y, x0, x1), Section(y - 2 * w, y - w, x0, x1)
+        return here, (Section(y, y + w, x0, x1), Section(y + w, y + 2 * w, x0, x1))
+    return None
 
 
-def _ratio(image: Image, here: Section, there: Section) -> float | None:
-    """Return the sky of one strip over that of the other, or None where it is not known."""
-    one, other = _cells(image, here), _cells(image, there)
+def _ratio(image: Image, here: Strips, there: Strips) -> float | None:
+    """Return the sky on one side of a seam over that on the other, or None if not known."""
+    one, other = _at_edge(image, here), _at_edge(image, there)
     known = np.isfinite(one) & np.isfinite(other) & (one > 0) & (other > 0)
-    if np.count_nonzero(known) < 4:
+    if np.count_nonzero(known) < LEAST_CELLS // 2:
         return None
     ratios = one[known] / other[known]
     centre = float(np.median(ratios))
@@ -108,12 +109,18 @@ def _ratio(image: Image, here: Section, there: Section) -> float | None:
     return centre
 
 
+def _at_edge(image: Image, strips: Strips) -> npt.NDArray[np.float64]:
+    """Return the sky of each cell at the seam, its gradient across it taken into account."""
+    near, far = (_cells(image, strip) for strip in strips)
+    return 1.5 * near - 0.5 * far
+
+
 def _cells(image: Image, strip: Section) -> npt.NDArray[np.float64]:
     """Return the medians of a strip's cells along its seam; NaN where no pixel is good."""
     place = slice(strip.y0, strip.y1), slice(strip.x0, strip.x1)
     values: FloatPlane = np.where(image.mask[place] == 0, image.data[place], np.float32(np.nan))
     along = values if values.shape[0] >= values.shape[1] else values.T
-    cells = np.array_split(along, max(1, along.shape[0] // CELL_PIX))
+    cells = np.array_split(along, max(LEAST_CELLS, along.shape[0] // CELL_PIX))
     return np.array([_median(cell) for cell in cells])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from app import config, create_app
 from app.db import db
@@ -20,15 +21,22 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     """The application on a real, empty database: SQLite, or TEST_DATABASE_URL where it is set."""
     environ = {"COELOSTAT_INSTANCE": str(tmp_path / "instance")}
     if url := os.environ.get("TEST_DATABASE_URL"):
-        environ["DATABASE_URL"] = url
+        environ["DATABASE_URL"] = url.format(os.environ.get("PYTEST_XDIST_WORKER", "gw0"))
     application = create_app(config.load(environ))
     with application.app_context():
         db.create_all()
         yield application
         db.session.remove()
         if url:
-            db.drop_all()
+            empty_every_table()
         db.engine.dispose()
+
+
+def empty_every_table() -> None:
+    """Make a server's database as good as new; making the tables anew takes far longer."""
+    names = ", ".join(table.name for table in db.metadata.sorted_tables)
+    with db.engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
 
 
 @pytest.fixture

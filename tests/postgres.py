@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+DATABASES = ("gw0", "gw1")  # as the test runner's processes are called
+
 
 def find_binaries() -> Path | None:
     """The folder of initdb and pg_ctl: on PATH, or where Debian puts the newest version."""
@@ -24,7 +26,10 @@ def _version(path: Path) -> float:
 
 @contextmanager
 def server(binaries: Path) -> Iterator[str]:
-    """Run a server on a socket in a folder of its own; yields its SQLAlchemy URL."""
+    """Run a server on a socket in a folder of its own.
+
+    Yields its SQLAlchemy URL with ``{}`` for the database: one of `DATABASES`, a process each.
+    """
     # A socket has 108 bytes for its path: no deep temporary folder.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     as_user = _drop_root(folder)
@@ -45,7 +50,9 @@ def server(binaries: Path) -> Iterator[str]:
         ]
         _run(start, as_user)
         try:
-            yield f"postgresql+psycopg://coelostat@/postgres?host={folder}"
+            for name in DATABASES:
+                _run([binaries / "createdb", "-h", folder, "-U", "coelostat", name], as_user)
+            yield f"postgresql+psycopg://coelostat@/{{}}?host={folder}"
         finally:
             _run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], as_user)
     finally:

@@ -30,7 +30,7 @@ FLOORS = (
     ("app.models",),
     ("app.db", "app.logs"),
     ("app.paths",),
-    ("app.config", "app.errors"),
+    ("app.config", "app.errors", "app.wording"),
     ("reduction.recipes", "reduction.fitsio", "reduction.simulate"),
     ("reduction",),
     ("reduction.stats",),

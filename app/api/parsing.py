@@ -22,6 +22,8 @@ from app.errors import InvalidRequestError
 BUFFERED_BYTES: Final = 1 << 20  # a larger body is an upload, and is read as what it says it is
 LARGEST_INTEGER: Final = 2**63 - 1  # what the database can hold
 
+NIGHTS_OF_YEARS: Final = range(1900, 2200)
+
 _TRUE: Final = frozenset({"true", "1", "yes", "on", "t"})
 _FALSE: Final = frozenset({"false", "0", "no", "off", "f"})
 _BEFORE_CLOSING: Final = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])')
@@ -109,9 +111,12 @@ class Fields(Mapping[str, Any]):
         if not text:
             return None
         try:
-            return date.fromisoformat(text[:10].replace("/", "-"))
+            day = date.fromisoformat(text[:10].replace("/", "-"))
         except ValueError:
             _refuse(name, f"must be a date such as 2026-11-20, not {text[:40]!r}")
+        if day.year not in NIGHTS_OF_YEARS:  # the day after the last day there is breaks sums
+            _refuse(name, f"must be a date of the years 1900 to 2199, not {text[:40]!r}")
+        return day
 
     def words(self, name: str) -> list[str]:
         """Return a field that is a list, or a text with commas, as its parts without blanks."""

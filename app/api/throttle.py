@@ -38,7 +38,7 @@ def sign_in(username: str) -> Iterator[None]:
         If too many attempts for this name or from this address have failed.
     """
     counters: _Counters = [
-        (PER_USERNAME, username.strip().lower()[:150]),
+        (PER_USERNAME, _storable(username.strip().lower()[:150])),
         (PER_ADDRESS, _network(request.remote_addr or "")),
     ]
     _refuse_if_spent(counters)
@@ -94,6 +94,11 @@ def _make_limiters() -> tuple[MovingWindowRateLimiter, ...]:
     options = {"socket_connect_timeout": 1, "socket_timeout": 1}
     shared = storage_from_string(url, wrap_exceptions=True, **options)
     return MovingWindowRateLimiter(shared), own
+
+
+def _storable(name: str) -> str:
+    """Return a name as the queue server can have it in a key: JSON may hold half a character."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _network(address: str) -> str:

@@ -9,6 +9,7 @@ from app.jobs.runner import JobContext
 from app.models import Block, BlockKind, User
 from app.services import events, plan, processing
 from app.services.block_members import label
+from app.wording import counted
 from reduction.errors import ReductionError
 
 _MASTERS = frozenset({BlockKind.BIAS, BlockKind.DARK, BlockKind.FLAT})
@@ -53,7 +54,8 @@ def plan_nights(context: JobContext) -> None:
     owner = db.session.get(User, context.owner_id) if context.owner_id is not None else None
     with context.finish():
         queued = plan.process_nights(nights, owner)
-    context.log.info("%d nights planned, %d jobs queued", len(nights), len(queued))
+    planned, put = counted(len(nights), "night"), counted(len(queued), "job")
+    context.log.info("%s planned, %s queued", planned, put)
 
 
 def _block(context: JobContext) -> Block:

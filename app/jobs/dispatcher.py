@@ -14,6 +14,7 @@ from app.db import utcnow
 from app.models import Job, JobState
 from app.services import courier, events, jobs, settings, turns
 from app.services.courier import BEAT_S, Delivery
+from app.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ class Dispatcher:
         delivery = Delivery(row.id, row.attempt)
         max_attempts = snapshot.integer("jobs.max_attempts")
         is_over = self._clock.is_trusted() and not _is_beyond(row, 0.0)
-        if status in _ENDED_IN_QUEUE:  # its worker saw it die, or it had no time to say goodbye
+        is_dead = row.worker is not None and courier.is_known_dead(row.worker)
+        if is_dead or status in _ENDED_IN_QUEUE:  # whoever runs it, or its worker, saw no end of it
             jobs.take_back(delivery, max_attempts=max_attempts)
         elif is_over:
             jobs.take_back(delivery, max_attempts=max_attempts, lease_over_at=utcnow())
@@ -125,7 +127,7 @@ class Dispatcher:
         events.prune()
         forgotten = jobs.prune(snapshot.integer("jobs.keep_days"))
         if forgotten:
-            log.info("%d old jobs and their logs were deleted", forgotten)
+            log.info("deleted with their logs: %s", counted(forgotten, "old job"))
 
 
 class Clock:

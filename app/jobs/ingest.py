@@ -1,8 +1,9 @@
 """The job that scans a folder of RAW."""
 
+from app.db import db
 from app.jobs.runner import JobContext
-from app.models import FileState
-from app.services import ingest
+from app.models import FileState, User
+from app.services import access, ingest
 from app.services.ingest import ScanReport
 
 _WAIT_S = 24 * 3600.0  # for another scan: what limits a job's time is its own setting
@@ -18,13 +19,15 @@ def scan_folder(context: JobContext) -> None:
         check=context.check,
         wait_s=_WAIT_S,
     )
-    _log(context, report)
+    owner = db.session.get(User, context.owner_id) if context.owner_id is not None else None
+    if access.sees_every_frame(owner):
+        _log_changes(context, report)
+    context.log.info("%s", report.message)
     with context.finish(report.as_result()):
         pass  # the rows of the files are stored already, batch by batch
 
 
-def _log(context: JobContext, report: ScanReport) -> None:
+def _log_changes(context: JobContext, report: ScanReport) -> None:
     for change in report.changes:
         if change.state in {FileState.QUARANTINED, FileState.DUPLICATE, FileState.MISSING}:
             context.log.warning("%s: %s: %s", change.path, change.state, change.reason)
-    context.log.info("%s", report.message)

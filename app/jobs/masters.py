@@ -12,11 +12,12 @@ from app.jobs.pixels import MasterShelf, Opened, open_members
 from app.jobs.runner import JobContext
 from app.models import Block, BlockKind, Frame
 from app.services import calibrations, events, products
-from app.services.block_members import label
+from app.services.block_members import label, shortcoming
 from app.services.calibration_key import Tolerances, mixture
 from app.services.calibrations import MasterChoice
 from app.services.products import Made
 from app.services.settings import Snapshot
+from app.wording import counted
 from reduction import headers, recipes
 from reduction.combine import CombineParams
 from reduction.errors import NotEnoughFramesError
@@ -29,7 +30,7 @@ _COMBINING: Final = 0.85  # of a job's time is over when the frames are combined
 
 
 class MembersChangedError(Exception):
-    """Frames joined or left the block while its master was made."""
+    """Frames joined or left the block, or were judged anew, while its master was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def make(context: JobContext, block: Block) -> None:
 
 
 def _make_once(context: JobContext, block: Block) -> None:
+    standing = _standing(block)
     members = [entry.frame for entry in block.entries]
     context.progress(0.0, "reading")
     opened = open_members(members, context.paths)
@@ -62,7 +64,12 @@ def _make_once(context: JobContext, block: Block) -> None:
     recipe = _recipe(block, good[len(good) // 2], context.settings)
     master = _combined(context, block, recipe, list(opened.exposures.values()))
     made = _written(context, block, recipe, master, opened, good)
-    _store(context, block, master, made, opened, {frame.id for frame in members})
+    _store(context, block, master, made, opened, standing)
+
+
+def _standing(block: Block) -> dict[int, str]:
+    """Return the frames of a block, each with what is wrong with it."""
+    return {entry.frame_id: shortcoming(entry.frame) for entry in block.entries}
 
 
 def _check(context: JobContext, block: Block, opened: Opened, good: Sequence[Frame]) -> None:
@@ -112,7 +119,7 @@ def _lacking(bias: MasterChoice) -> list[str]:
 def _combined(
     context: JobContext, block: Block, recipe: _Recipe, exposures: Sequence[Exposure]
 ) -> Master:
-    context.progress(0.1, f"combining {len(exposures)} {block.kind} frames")
+    context.progress(0.1, f"combining {counted(len(exposures), f'{block.kind} frame')}")
 
     def progress(fraction: float) -> None:
         context.check()
@@ -177,13 +184,13 @@ def _store(
     master: Master,
     made: Made,
     opened: Opened,
-    members: set[int],
+    standing: Mapping[int, str],
 ) -> None:
     before = block.master.path if block.master else None
-    result = {"used": len(master.used), "left_out": len(members) - len(master.used)}
+    result = {"used": len(master.used), "left_out": len(standing) - len(master.used)}
     with context.finish(result):
         db.session.refresh(block)
-        if {entry.frame_id for entry in block.entries} != members:
+        if _standing(block) != standing:
             raise MembersChangedError
         used = opened.named(master.used)
         _note_left_out(block, opened.refused | _reasons(master, opened))
@@ -198,7 +205,7 @@ def _store(
         "%s: %d of %d frames, mode %.4g, noise %.4g",
         label(block),
         len(master.used),
-        len(members),
+        len(standing),
         master.stats.mode,
         master.stats.noise,
     )

@@ -91,7 +91,7 @@ class MasterShelf:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._kept: OrderedDict[int, Image] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str], Image] = OrderedDict()
 
     def calibrations(self, masters: Mapping[str, Frame]) -> Calibrations:
         """Return the pixels of masters by role.
@@ -119,12 +119,13 @@ class MasterShelf:
     def _image(self, frame: Frame | None) -> Image | None:
         if frame is None:
             return None
-        if frame.id not in self._kept:
-            self._kept[frame.id] = self._read(frame)
+        key = frame.id, frame.content_sha256  # one made anew meanwhile is another
+        if key not in self._kept:
+            self._kept[key] = self._read(frame)
             if len(self._kept) > _MASTERS_KEPT:
                 self._kept.popitem(last=False)
-        self._kept.move_to_end(frame.id)
-        return self._kept[frame.id]
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
     def _read(self, frame: Frame) -> Image:
         try:

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import logs, paths
 from app.errors import AppError
 from app.models import Job
-from app.services import jobs, settings
+from app.services import courier, jobs, settings
 from app.services.courier import Delivery
 from app.services.jobs import JobCancelledError, LeaseLostError, Progress, Standing
 from reduction.errors import ReductionError
@@ -77,6 +76,11 @@ class JobContext:
             raise JobCancelledError(f"job {self.job_id} was cancelled")
         if self.standing is Standing.LOST:
             raise LeaseLostError(f"job {self.job_id}: attempt {self.attempt} is not wanted")
+
+    def look_again(self) -> None:
+        """As `check`, on what the row says now; before what cannot be taken back."""
+        self.standing = jobs.standing(self.delivery)
+        self.check()
 
     @contextmanager
     def checkpoint(self) -> Iterator[None]:
@@ -161,9 +165,8 @@ def run(job_id: int, attempt: int) -> None:
 
 
 def _claim(delivery: Delivery) -> Job | None:
-    name = f"{socket.gethostname()}:{os.getpid()}"
     lease_s = settings.snapshot().number("jobs.lease_s")
-    return jobs.claim(delivery, worker=name, lease_s=lease_s)
+    return jobs.claim(delivery, worker=courier.own_name(), lease_s=lease_s)
 
 
 def _context(row: Job, delivery: Delivery, logger: logging.Logger) -> JobContext:

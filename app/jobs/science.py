@@ -44,7 +44,16 @@ class _Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        return {"reduced": self.reduced, "unchanged": self.skipped, "left_out": self.left_out}
+        found = {"reduced": self.reduced, "unchanged": self.skipped, "left_out": self.left_out}
+        return found | ({"message": self.message} if self.message else {})
+
+    @property
+    def message(self) -> str:
+        """What is said of a run that found its frames done already; empty for others."""
+        if not self.skipped:
+            return ""
+        are = f"{self.skipped} frame{' was' if self.skipped == 1 else 's were'} up to date"
+        return f"{are}, {self.reduced} reduced" if self.reduced else f"{are}, nothing to do"
 
 
 def reduce(context: JobContext, block: Block) -> None:
@@ -191,17 +200,20 @@ def _store(context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run)
     )
     cards = headers.reduced_cards(exposure.info, result, provenance)
     context.check()
+    content = products.content(raw, exposure.sha256)
+    expected = _fingerprint(run, content, reduced.masters)
     made = Made(
         written=storing.write(context, storing.reduced_path(raw), result.image, cards),
         masters={role: frame.id for role, frame in reduced.masters.items()},
-        fingerprint=_fingerprint(run, products.content(raw, exposure.sha256), reduced.masters),
+        fingerprint=expected,
         counts=result.counts,
         missing=result.missing,
     )
     before = entry.product.path if entry.product else None
     with context.checkpoint():
         raw.content_sha256 = exposure.sha256
-        products.store_reduced(entry, result, made, reduced.status)
+        product = products.store_reduced(entry, result, made, reduced.status)
+        product.outdated = _outdated(reduced.masters, made.fingerprint, run, content)
     storing.remove_replaced(context, before, made.written.path)
     context.log.info(
         "%s: %s; missing: %s",
@@ -211,6 +223,19 @@ def _store(context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run)
     )
 
 
+def _outdated(masters: dict[str, Frame], fingerprint: str, run: _Run, content: str) -> str | None:
+    """Return what became of the masters of a result before it could be stored, if anything did.
+
+    Whoever changed a master flagged the results there were; this one was not among them.
+    """
+    invalid = [role for role, frame in masters.items() if not frame.is_valid]
+    if invalid:
+        return f"{invalid[0]} master {masters[invalid[0]].id} was set invalid"
+    if _fingerprint(run, content, masters) != fingerprint:
+        return "one of its masters was made anew meanwhile"
+    return None
+
+
 def _finish(context: JobContext, block: Block, run: _Run) -> None:
     with context.finish(run.result):
         db.session.refresh(block)
@@ -218,6 +243,8 @@ def _finish(context: JobContext, block: Block, run: _Run) -> None:
             raise MembersChangedError
         block.status = 1
         events.publish("block", block=block.id)
+    if run.message:
+        context.log.info("%s: %s", label(block), run.message)
 
 
 def _reasons(run: _Run) -> str:

@@ -1,7 +1,9 @@
 """Writing products: where they lie, room on the disk, the file and its small picture."""
 
 import errno
+import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -85,6 +87,7 @@ def write(
         If the disk is full; nothing half-written stays.
     """
     check_room(context)
+    context.look_again()  # a worker frozen past its lease must not replace a newer product
     path = context.paths.data / relative
     thumb = f"THUMBS/{relative.removesuffix('.fits')}.png"
     with _room_needed(context):
@@ -114,9 +117,12 @@ def _room_needed(context: JobContext) -> Iterator[None]:
 
 def _write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        aside.write_bytes(content)
+        with aside.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())  # a power cut must not leave an empty picture under the name
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

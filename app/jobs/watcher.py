@@ -39,7 +39,7 @@ class Watcher:
         """Scan RAW once, and have the plan made once nothing new comes any more."""
         try:
             if settings.snapshot().flag("scan.watch"):
-                ingest.scan("")
+                _tell(ingest.scan(""))
             self._plan()
             trouble = ""
         except (AppError, OSError, OperationalError) as error:
@@ -55,3 +55,11 @@ class Watcher:
         if self._newest == before and self._newest != self._planned:
             plan.auto()
             self._planned = self._newest
+
+
+def _tell(report: ingest.ScanReport) -> None:
+    """Log a scan that changed something; a look that found nothing new says nothing."""
+    for change in report.quarantined:
+        log.warning("%s: %s: %s", change.path, change.state, change.reason)
+    if report.changes:
+        log.info("%s", report.message)

@@ -62,6 +62,12 @@ class Frame(Base):
         Index("ix_frames_night_kind", "night", "kind"),
         Index("ix_frames_level_id", "level", "id"),
         Index("ix_frames_camera_kind_night", "camera_id", "kind", "night"),
+        # What the list of frames may be asked for, each in the order of time.
+        Index("ix_frames_kind_start_utc", "kind", "start_utc"),
+        Index("ix_frames_level_start_utc", "level", "start_utc"),
+        Index("ix_frames_band_start_utc", "band", "start_utc"),
+        Index("ix_frames_object_name_start_utc", "object_name", "start_utc"),
+        Index("ix_frames_camera_id_start_utc", "camera_id", "start_utc"),
         {"sqlite_autoincrement": True},
     )
 
@@ -79,13 +85,13 @@ class Frame(Base):
     technique: Mapped[str] = mapped_column(default="imaging")
     flat_source: Mapped[str | None]
     writer: Mapped[str] = mapped_column(default="")
-    band: Mapped[str | None] = mapped_column(index=True)
+    band: Mapped[str | None]
     band_raw: Mapped[str | None]
     exptime_s: Mapped[float | None]
     start_utc: Mapped[datetime | None] = mapped_column(index=True)
     mid_utc: Mapped[datetime | None]
     night: Mapped[date | None]
-    object_name: Mapped[str | None] = mapped_column(index=True)
+    object_name: Mapped[str | None]
     ra_deg: Mapped[float | None]
     dec_deg: Mapped[float | None]
     position_role: Mapped[str | None]

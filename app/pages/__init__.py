@@ -8,6 +8,7 @@ from app.pages import (  # imported for their views, which register themselves
     blocks,
     docs,
     files,
+    frame_list,
     frames,
     health,
     jobs,
@@ -18,5 +19,8 @@ from app.pages import (  # imported for their views, which register themselves
     sign_in,
 )
 
-VIEWS = (account, blocks, docs, files, frames, jobs, live, nights, people, settings, sign_in)
+VIEWS = (
+    *(account, blocks, docs, files, frame_list, frames, jobs, live, nights, people, settings),
+    sign_in,
+)
 BLUEPRINTS: tuple[Blueprint, ...] = (base.blueprint, health.blueprint)

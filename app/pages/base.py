@@ -130,6 +130,14 @@ def show_bytes(size: int | None) -> str:
     return f"{amount:.3g} TB"
 
 
+def row_number(text: str) -> int:
+    """Return the number of a row in a query string; ValueError where no row can have it."""
+    number = int(text)
+    if not 0 <= number < 1 << 63:
+        raise ValueError(text)
+    return number
+
+
 def own_address(text: str | None) -> str | None:
     """Return an address given from outside if it is a path of this server."""
     if not text or not text.startswith("/") or text.startswith(("//", "/\\")):

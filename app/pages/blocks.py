@@ -7,10 +7,11 @@ from flask.typing import ResponseReturnValue
 
 from app.api.auth import current_user
 from app.errors import InvalidRequestError
-from app.models import BlockKind
-from app.pages.base import back, blueprint
+from app.models import Block, BlockKind
+from app.pages.base import back, blueprint, row_number
 from app.pages.nights import parse_night
-from app.services import blocks, lineage, nights, plan
+from app.services import audit, blocks, lineage, nights, plan
+from app.wording import counted
 
 
 @blueprint.get("/blocks/")
@@ -19,7 +20,7 @@ def show_blocks() -> ResponseReturnValue:
     user = current_user()
     kind, night = request.args.get("kind") or None, _day("night")
     rows = nights.block_rows(
-        user, kind=kind, night=night, before_id=request.args.get("before", type=int)
+        user, kind=kind, night=night, before_id=request.args.get("before", type=row_number)
     )
     shown = {"rows": rows, "kind": kind, "night": night, "kinds": list(BlockKind)}
     if request.headers.get("HX-Target") == "blocks":
@@ -54,7 +55,9 @@ def make_plan(name: str) -> ResponseReturnValue:
     """Make the blocks of a night's plan, without putting them to work."""
     made = plan.apply(parse_night(name), owner=current_user())
     return back(
-        f"{len(made)} blocks are ready." if made else "This night has no frames for a block.",
+        f"{counted(len(made), 'block is', 'blocks are')} ready."
+        if made
+        else "This night has no frames for a block.",
         url_for("pages.show_blocks", night=name),
     )
 
@@ -66,7 +69,7 @@ def make_block() -> ResponseReturnValue:
     kind = _kind(request.form.get("kind", ""))
     start = _needed_day("start")
     end = _day("end") or start
-    contains = request.form.get("contains", "").strip()
+    contains = request.form.get("name_has", "").strip()
     if request.form.get("all_bands"):
         group = blocks.create_group(kind, start, end, owner=user, contains=contains)
         return redirect(url_for("pages.show_block", block_id=group.id), 303)
@@ -115,6 +118,7 @@ def show_block(block_id: int) -> ResponseReturnValue:
         "product_of": {entry.frame_id: entry.product_id for entry in block.entries},
         "parts": nights.counted(user, block.children),
         "label": blocks.label(block),
+        "acts": audit.of(block),
     }
     if request.headers.get("HX-Target") == "block":
         return render_template("parts/block.html", **shown)
@@ -134,14 +138,23 @@ def process_block(block_id: int) -> ResponseReturnValue:
 @blueprint.post("/blocks/<int:block_id>/valid/")
 def toggle_block_valid(block_id: int) -> ResponseReturnValue:
     """Turn the validity of a block round."""
-    block = blocks.toggle_valid(nights.block(current_user(), block_id))
-    said = "valid again" if block.is_valid else "invalid now: its master will not be used"
+    user = current_user()
+    block = blocks.toggle_valid(nights.block(user, block_id), by=user)
+    said = "valid again" if block.is_valid else f"invalid now: {_unused(block)}"
     return back(f"The block is {said}.", url_for("pages.show_block", block_id=block_id))
+
+
+def _unused(block: Block) -> str:
+    """Return what follows for a block from being invalid."""
+    if block.kind == BlockKind.SCI:
+        return "it will not be processed; what was reduced stays"
+    return "its master will not be used"
 
 
 @blueprint.post("/blocks/<int:block_id>/comment/")
 def comment_block(block_id: int) -> ResponseReturnValue:
     """Replace the remark on a block."""
-    block = nights.block(current_user(), block_id)
-    blocks.set_comment(block, request.form.get("comment", "").strip()[:2000])
+    user = current_user()
+    block = nights.block(user, block_id)
+    blocks.set_comment(block, request.form.get("comment", "").strip()[:2000], by=user)
     return back("The comment is saved.", url_for("pages.show_block", block_id=block_id))

@@ -6,9 +6,9 @@ from flask.typing import ResponseReturnValue
 from app.api.auth import current_user
 from app.errors import InvalidRequestError
 from app.models import FileState
-from app.pages.base import blueprint
+from app.pages.base import blueprint, row_number
 from app.pages.nights import sources
-from app.services import nights
+from app.services import raw_files
 
 
 @blueprint.get("/quarantine/")
@@ -18,17 +18,17 @@ def show_files() -> ResponseReturnValue:
     state = request.args.get("state") or None
     if state is not None and state not in list(FileState):
         raise InvalidRequestError(state=f"must be one of {', '.join(FileState)}")
-    contains = request.args.get("contains", "").strip()
-    listed = nights.files(
-        user, state=state, contains=contains, before_id=request.args.get("before", type=int)
+    contains = request.args.get("name_has", "").strip()
+    listed = raw_files.find(
+        user, state=state, contains=contains, before_id=request.args.get("before", type=row_number)
     )
     return render_template(
         "files.html",
         files=listed,
-        frames=nights.frames_of_files(user, listed),
-        counts=nights.file_counts(),
+        frames=raw_files.frames_of(user, listed),
+        counts=raw_files.counts(),
         state=state,
         contains=contains,
-        next_id=listed[-1].id if len(listed) == nights.PAGE else None,
+        next_id=listed[-1].id if len(listed) == raw_files.PAGE else None,
         **sources(),
     )

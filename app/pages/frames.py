@@ -11,38 +11,38 @@ from app.api.auth import current_user
 from app.errors import AppError, InvalidRequestError
 from app.models import Frame, Level
 from app.pages.base import back, blueprint
-from app.services import archive, frames, nights, previews
+from app.services import archive, audit, frames, nights, previews
 from reduction import preview
 
-# What is shown of a frame's translated header, in this order, with its unit.
-TRANSLATED: Final = (
-    ("kind", ""),
-    ("technique", ""),
-    ("object_name", ""),
-    ("band", ""),
-    ("band_raw", ""),
-    ("exptime_s", "s"),
-    ("start_utc", "UTC"),
-    ("mid_utc", "UTC"),
-    ("night", ""),
-    ("ra_deg", "°"),
-    ("dec_deg", "°"),
-    ("position_role", ""),
-    ("airmass", ""),
-    ("writer", ""),
-    ("nx", "pixels"),
-    ("ny", "pixels"),
-    ("binning_x", ""),
-    ("binning_y", ""),
-    ("gain_e_per_adu", "e/ADU"),
-    ("read_noise_e", "e"),
-    ("saturation_adu", "ADU"),
-    ("temp_c", "°C"),
-    ("temp_set_c", "°C"),
-    ("flat_source", ""),
-    ("proposal_code", ""),
-    ("observer", ""),
-)
+# What is shown of a frame's translated header, in this order, and what people call it.
+TRANSLATED: Final = {
+    "kind": "kind",
+    "technique": "technique",
+    "object_name": "object",
+    "band": "band",
+    "band_raw": "filter, as the header has it",
+    "exptime_s": "exposure, s",
+    "start_utc": "start, UTC",
+    "mid_utc": "middle, UTC",
+    "night": "night",
+    "ra_deg": "right ascension, °",
+    "dec_deg": "declination, °",
+    "position_role": "position is of",
+    "airmass": "airmass",
+    "writer": "written by",
+    "nx": "columns, pixels",
+    "ny": "rows, pixels",
+    "binning_x": "binning in columns",
+    "binning_y": "binning in rows",
+    "gain_e_per_adu": "gain, e/ADU",
+    "read_noise_e": "read noise, e",
+    "saturation_adu": "saturation, ADU",
+    "temp_c": "detector temperature, °C",
+    "temp_set_c": "set temperature, °C",
+    "flat_source": "flat light",
+    "proposal_code": "proposal",
+    "observer": "observer",
+}
 _TILE_MAX_AGE_S: Final = 3600
 
 
@@ -67,27 +67,34 @@ def show_frame(frame_id: int) -> ResponseReturnValue:
         stretches=preview.STRETCHES,
         colour_maps=preview.COLOUR_MAPS,
         is_raw=frame.level == Level.RAW,
+        acts=audit.of(frame),
     )
 
 
 def _values(frame: Frame) -> list[dict[str, Any]]:
     """Return what the header was translated to, each value with its card, rule and doubt."""
     found = []
-    for name, unit in TRANSLATED:
+    for name, label in TRANSLATED.items():
         value, origin = getattr(frame, name), frame.origins.get(name) or {}
         if value is None and not origin:
             continue
         doubt = frame.doubts.get(name) or origin.get("doubt")
-        found.append({"name": name, "value": value, "unit": unit, **origin, "doubt": doubt})
+        found.append({"name": name, "label": label, "value": value, **origin, "doubt": doubt})
     return found
 
 
 def _cards(frame: Frame) -> tuple[list[dict[str, Any]], str]:
     """Return the cards of a frame, or why they cannot be shown; the page stands without them."""
     try:
-        return archive.header_cards(frame), ""
+        cards = archive.header_cards(frame)
     except AppError as error:
         return [], str(error)
+    return [card | {"value": _as_in_fits(card["value"])} for card in cards], ""
+
+
+def _as_in_fits(value: Any) -> Any:  # noqa: ANN401 - whatever a card holds
+    """Return a card's value as FITS writes it: a logical is T or F."""
+    return ("F", "T")[value] if isinstance(value, bool) else value
 
 
 @blueprint.get("/frames/<int:frame_id>/thumbnail.png")
@@ -153,7 +160,8 @@ def download_frame(frame_id: int) -> ResponseReturnValue:
 @blueprint.post("/frames/<int:frame_id>/valid/")
 def toggle_frame_valid(frame_id: int) -> ResponseReturnValue:
     """Turn the validity of a frame round."""
-    frame = frames.toggle_valid(frames.get(current_user(), frame_id))
+    user = current_user()
+    frame = frames.toggle_valid(frames.get(user, frame_id), by=user)
     said = "is valid again" if frame.is_valid else "is invalid now: no block will use it"
     return back(f"{frame.file_name} {said}.", url_for("pages.show_frame", frame_id=frame_id))
 
@@ -161,6 +169,7 @@ def toggle_frame_valid(frame_id: int) -> ResponseReturnValue:
 @blueprint.post("/frames/<int:frame_id>/comment/")
 def comment_frame(frame_id: int) -> ResponseReturnValue:
     """Replace the remark on a frame."""
-    frame = frames.get(current_user(), frame_id)
-    frames.set_comment(frame, request.form.get("comment", "").strip()[:2000])
+    user = current_user()
+    frame = frames.get(user, frame_id)
+    frames.set_comment(frame, request.form.get("comment", "").strip()[:2000], by=user)
     return back("The comment is saved.", url_for("pages.show_frame", frame_id=frame_id))

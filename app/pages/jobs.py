@@ -1,14 +1,15 @@
 """The queue, live, and one job with its log."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.api.auth import current_user
-from app.models import OPEN_STATES, Job
+from app.models import OPEN_STATES, Job, JobState
 from app.pages.base import back, blueprint
-from app.services import jobs, nights, operations
+from app.services import jobs, nights, operations, shortfalls
 
 _ENDED_SHOWN: Final = 50
 _LOG_TAIL_BYTES: Final = 256 << 10
@@ -18,9 +19,11 @@ _LOG_TAIL_BYTES: Final = 256 << 10
 def show_jobs() -> ResponseReturnValue:
     """Show what runs, what waits and what ended last."""
     user = current_user()
+    ended = operations.ended(user, _ENDED_SHOWN)
     shown = {
         "waiting": operations.queued(user),
-        "ended": operations.ended(user, _ENDED_SHOWN),
+        "ended": ended,
+        "missing": shortfalls.of_blocks(_blocks_done(ended)),
         "doing": operations.running_step(user),
     }
     name = "parts/jobs.html" if request.headers.get("HX-Target") == "jobs" else "jobs.html"
@@ -33,8 +36,15 @@ def show_job(job_id: int) -> ResponseReturnValue:
     job = nights.job(current_user(), job_id)
     text, is_cut = _log_of(job)
     shown = {"job": job, "log": text, "is_cut": is_cut, "is_open": job.state in OPEN_STATES}
+    shown["missing"] = shortfalls.of_blocks(_blocks_done([job]))
     name = "parts/job.html" if request.headers.get("HX-Target") == "job" else "job.html"
     return render_template(name, **shown)
+
+
+def _blocks_done(found: Sequence[Job]) -> set[int]:
+    """Return the blocks that jobs were about, whose products stand for how they ended."""
+    ids = (job.arguments.get("block_id") for job in found if job.state == JobState.DONE)
+    return {block_id for block_id in ids if isinstance(block_id, int)}
 
 
 def _log_of(job: Job) -> tuple[str, bool]:

@@ -20,13 +20,14 @@ from app import config
 from app.api.auth import current_user
 from app.errors import ThrottledError
 from app.pages.base import blueprint
-from app.services import events
+from app.services import access, events
 
 LOOK_S: Final = 1.0  # between two looks at the events
 HEARTBEAT_S: Final = 5.0  # a silent stream says that it lives, and so finds out if it does not
 LONGEST_S: Final = 600.0  # then the browser connects anew, perhaps to another process
 PER_USER: Final = 8
 _KEPT: Final = 1000
+_NAMELESS: Final = frozenset({"job", "state", "block"})
 _EXTENSION: Final = "coelostat.live"
 
 
@@ -38,9 +39,10 @@ class Change:
     topic: str
     subject: dict[str, Any]
 
-    def as_text(self) -> str:
-        """Return it in the form of the event stream."""
-        data = json.dumps({"topic": self.topic, **self.subject})
+    def as_text(self, *, is_discreet: bool) -> str:
+        """Return it in the form of the event stream, if need be without what names frames."""
+        told = {k: v for k, v in self.subject.items() if k in _NAMELESS or not is_discreet}
+        data = json.dumps({"topic": self.topic, **told})
         return f"id: {self.id}\nevent: {self.topic}\ndata: {data}\n\n"
 
 
@@ -55,6 +57,7 @@ class Watcher:
     last_id: int = 0
     streams: list["Stream"] = field(default_factory=list)  # the oldest first
     thread: threading.Thread | None = None
+    is_stopping: bool = False
 
     def enter(self, stream: "Stream") -> None:
         """Take a stream in, at the cost of its user's oldest where there are too many.
@@ -87,7 +90,8 @@ class Watcher:
         """Return what happened after an event, waiting a while for it if need be."""
         with self.changed:
             self.changed.wait_for(
-                lambda: self.last_id > event_id or not stream.is_wanted, HEARTBEAT_S
+                lambda: self.last_id > event_id or not stream.is_wanted or self.is_stopping,
+                HEARTBEAT_S,
             )
             return [change for change in self.recent if change.id > event_id]
 
@@ -102,9 +106,10 @@ class Watcher:
 
     def _has_streams(self) -> bool:
         with self.changed:
-            if not self.streams:
+            if not self.streams or self.is_stopping:
                 self.thread = None
-            return bool(self.streams)
+                self.changed.notify_all()
+            return self.thread is not None
 
     def _look(self) -> None:
         found = [Change(e.id, e.topic, dict(e.subject)) for e in events.since(self.last_id)]
@@ -125,11 +130,18 @@ def watcher() -> Watcher:
     return cast(Watcher, found)
 
 
+def stop(app: Flask) -> None:
+    """End every stream soon, for the server stops; no lock is taken, a signal may call this."""
+    if (found := app.extensions.get(_EXTENSION)) is not None:
+        cast(Watcher, found).is_stopping = True
+
+
 class Stream:
     """The body of one response; closing it, read or not, gives its place back."""
 
-    def __init__(self, watching: Watcher, user_id: int) -> None:
+    def __init__(self, watching: Watcher, user_id: int, *, is_discreet: bool = False) -> None:
         self.user_id = user_id
+        self.is_discreet = is_discreet
         self.is_wanted = True
         self._watching = watching
         self._lines = self._told()
@@ -146,18 +158,24 @@ class Stream:
         ends = time.monotonic() + LONGEST_S
         last_id = self._watching.last_id
         yield "retry: 3000\n\n"
-        while self.is_wanted and time.monotonic() < ends:
+        while self._goes_on() and time.monotonic() < ends:
             found = self._watching.after(last_id, self)
             last_id = found[-1].id if found else last_id
-            yield "".join(change.as_text() for change in found) or ": still here\n\n"
+            said = [change.as_text(is_discreet=self.is_discreet) for change in found]
+            yield "".join(said) or ": still here\n\n"
         if not self.is_wanted:
             yield "event: rest\ndata: {}\n\n"  # a newer page of the same person took the place
+
+    def _goes_on(self) -> bool:
+        return self.is_wanted and not self._watching.is_stopping
 
 
 @blueprint.get("/events/")
 def stream_events() -> ResponseReturnValue:
     """Send what changes, until the page is closed or ten minutes are over."""
-    response = Response(Stream(watcher(), current_user().id), mimetype="text/event-stream")
+    user = current_user()
+    stream = Stream(watcher(), user.id, is_discreet=not access.sees_every_frame(user))
+    response = Response(stream, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # a proxy must pass each event on at once
     return response

@@ -1,24 +1,26 @@
 """The calendar of nights, and one night with its frames."""
 
 from calendar import Calendar
-from datetime import date
+from datetime import MAXYEAR, MINYEAR, date
 from typing import Any, Final
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import config
+from app import config, paths
 from app.api.auth import current_user
 from app.errors import InvalidRequestError, NotFoundError
-from app.pages.base import back, blueprint
-from app.services import ingest, nights, plan, settings
+from app.pages.base import back, blueprint, row_number
+from app.services import ingest, nights, plan, raw_files, settings
 from app.services.frames import FrameFilters
+from app.wording import counted
 
 UNDATED: Final = "undated"
 NOTHING_DUE: Final = (
     "Nothing is due: what can be processed is. The plan says why a frame is in no block."
 )
 LEVELS: Final = {"0": "raw", "1": "masters", "2": "reduced"}
+_LEVEL_WORDS: Final = {"raw": "0", "master": "1", "masters": "1", "reduced": "2"}
 
 
 def parse_night(text: str) -> date:
@@ -45,13 +47,18 @@ def show_nights() -> ResponseReturnValue:
         nights=nights.calendar(user, first, end),
         months=months,
         undated=nights.count_undated(user),
-        files=nights.file_counts(),
+        files=raw_files.counts() | {"missing": raw_files.lost_count()},
         **sources(),
     )
 
 
 def _month(text: str | None, default: date) -> date:
-    return parse_night(f"{text}-01") if text else default
+    if not text:
+        return default
+    first = parse_night(f"{text}-01")
+    if first.year in {MINYEAR, MAXYEAR}:  # their weeks begin or end where no date is
+        raise NotFoundError(f"There are no frames of {text}.")
+    return first
 
 
 def sources() -> dict[str, Any]:
@@ -59,6 +66,7 @@ def sources() -> dict[str, Any]:
     at = settings.snapshot()
     return {
         "raw_folder": config.current().raw,
+        "raw_trouble": paths.current().raw_trouble(),
         "watches": at.flag("scan.watch"),
         "interval_s": at.integer("scan.interval_s"),
     }
@@ -74,7 +82,7 @@ def show_night(name: str) -> ResponseReturnValue:
         night,
         _filters(),
         problems_only="problems" in request.args,
-        after_id=request.args.get("after", type=int),
+        after_id=request.args.get("after", type=row_number),
     )
     shown = {"page": page, "name": name, "night": night, "filters": request.args, "level": _level()}
     if request.headers.get("HX-Target") == "frames":
@@ -92,7 +100,7 @@ def show_night(name: str) -> ResponseReturnValue:
 
 
 def _filters() -> FrameFilters:
-    chosen = FrameFilters(contains=request.args.get("contains", "").strip())
+    chosen = FrameFilters(contains=request.args.get("name_has", "").strip())
     if kind := request.args.get("kind"):
         chosen["kind"] = kind
     if level := _level():
@@ -102,17 +110,24 @@ def _filters() -> FrameFilters:
 
 def _level() -> str:
     """Return the level asked for, "" for all; raw frames where nothing is said."""
-    level = request.args.get("level", "0")
+    level = level_of(request.args.get("level", "0"))
     if level and level not in LEVELS:
-        raise InvalidRequestError(level=f"must be one of {', '.join(LEVELS)}")
+        raise InvalidRequestError(level=f"must be one of {', '.join((*LEVELS, *_LEVEL_WORDS))}")
     return level
+
+
+def level_of(text: str) -> str:
+    """Return the number of a level that may be given as a word: ``reduced`` is ``2``."""
+    return _LEVEL_WORDS.get(text.strip().lower(), text)
 
 
 @blueprint.post("/night/<name>/process/")
 def process_night(name: str) -> ResponseReturnValue:
     """Make the blocks of a night and put them all to work."""
     queued = plan.process(parse_night(name), current_user())
-    message = f"{len(queued)} jobs are in the queue." if queued else NOTHING_DUE
+    message = (
+        f"{counted(len(queued), 'job is', 'jobs are')} in the queue." if queued else NOTHING_DUE
+    )
     return back(message, url_for("pages.show_night", name=name))
 
 

@@ -1,8 +1,9 @@
 """The operational settings: everyone reads them, staff changes them."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
-from flask import render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import config
@@ -10,7 +11,7 @@ from app.api.auth import current_user
 from app.config import OPERATIONAL, Setting
 from app.db import transaction
 from app.errors import InvalidRequestError, NotAllowedError
-from app.pages.base import back, blueprint
+from app.pages.base import blueprint
 from app.services import settings
 
 
@@ -54,7 +55,8 @@ def change_settings() -> ResponseReturnValue:
                 settings.change(section, setting.item, value, by=user)
                 changed.append(setting.item)
     said = f"Changed: {', '.join(changed)}." if changed else "Nothing was different."
-    return back(said, url_for("pages.show_settings", _anchor=section))
+    flash(said, section)  # shown in that section: the page's own messages are out of sight there
+    return redirect(url_for("pages.show_settings", _anchor=section), HTTPStatus.SEE_OTHER)
 
 
 def _sent(section: str) -> list[tuple[Setting, str]]:

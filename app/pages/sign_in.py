@@ -8,6 +8,7 @@ from app.api.auth import check_csrf, current_user, start_session, user_or_none
 from app.errors import NotAllowedError, NotAuthenticatedError, ThrottledError
 from app.pages.base import blueprint, own_address
 from app.services import accounts
+from app.wording import counted
 
 
 @blueprint.get("/sign-in/")
@@ -31,7 +32,7 @@ def submit_sign_in() -> ResponseReturnValue:
     except NotAllowedError:
         return _form(wanted, "This page was open for too long. Please try again.", 400)
     except ThrottledError as error:
-        message = f"Too many failed attempts. Try again in {error.wait_s} seconds."
+        message = f"Too many failed attempts. Try again in {counted(error.wait_s, 'second')}."
         page, status = _form(wanted, message, 429)
         return page, status, throttle.retry_headers(error)
     except NotAuthenticatedError:

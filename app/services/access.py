@@ -31,6 +31,13 @@ def may_see(user: User | None, model: type[Any] = Frame) -> ColumnElement[bool]:
     return true()
 
 
+def sees_every_frame(user: User | None) -> bool:
+    """Tell whether no frame is hidden from `user`; None is the house itself."""
+    if user is None or user.is_staff or user.is_superuser:
+        return True
+    return settings.snapshot().text("access.visibility") != "members"
+
+
 def _of_own_proposals(user: User) -> ColumnElement[bool]:
     own = select(Proposal.id).where(
         or_(Proposal.pi_id == user.id, Proposal.members.any(User.id == user.id))

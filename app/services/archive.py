@@ -1,19 +1,19 @@
 """The archive of files: frames found by what their headers say, a page at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, True_, func, or_, select
 from sqlalchemy.orm import selectinload
 
 from app import paths
 from app.db import db
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import Frame, FrameParent, Level, Proposal, User
-from app.services import access
+from app.services import access, listing, numbered
 from reduction import fitsio
 from reduction.cards import Cards
 
@@ -28,6 +28,10 @@ OBSTYPE_OF_KIND: Final = {
     "arc": "ARC",
     "focus": "FOCUS",
 }
+
+_RECORDS: Final = select(Frame).options(
+    selectinload(Frame.parents).joinedload(FrameParent.parent), selectinload(Frame.proposal)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +73,24 @@ def search(user: User, wanted: Search, *, page: int, size: int) -> Found:
         If there is no such page; page 1 of nothing exists.
     """
     conditions = list(_conditions(wanted))
-    visible = access.may_see(user, Frame)
-    count = db.session.scalar(select(func.count(Frame.id)).where(visible, *conditions)) or 0
-    pages = max(1, -(-count // size))
-    if not 1 <= page <= pages:
-        raise NotFoundError("Invalid page.")
-    query = access.visible_to(user, Frame).where(*conditions)
-    query = query.options(
-        selectinload(Frame.parents).joinedload(FrameParent.parent), selectinload(Frame.proposal)
-    )
-    return Found(count, _window(query, count, page, size))
-
-
-def _window(query: Any, count: int, page: int, size: int) -> Sequence[Frame]:  # noqa: ANN401
-    # Deep pages are walked from the nearer end: OFFSET costs what it skips.
+    numbering = _numbering(user, wanted, conditions)
+    count = numbering.count()
     start = (page - 1) * size
-    stop = min(count, start + size)
-    if start <= count // 2:
-        return db.session.scalars(
-            query.order_by(Frame.id.desc()).offset(start).limit(stop - start)
-        ).all()
-    backwards = query.order_by(Frame.id).offset(count - stop).limit(stop - start)
-    return list(reversed(db.session.scalars(backwards).all()))
+    if page < 1 or start >= max(1, count):
+        raise NotFoundError("Invalid page.")
+    query = _RECORDS.where(*listing.seen_by(user), *conditions)
+    return Found(count, numbering.window(query, start=start, stop=start + size))
+
+
+def _numbering(
+    user: User, wanted: Search, conditions: Sequence[ColumnElement[bool]]
+) -> numbered.Numbering:
+    extras = tuple(sorted((wanted.extras or {}).items()))
+    what = (replace(wanted, extras=None), extras)
+    rule = access.may_see(user, Frame)
+    if isinstance(rule, True_):  # without it, an index that has nothing but numbers will do
+        return numbered.Numbering(what, conditions)
+    return numbered.Numbering((*what, user.id), [rule, *conditions])
 
 
 def _conditions(wanted: Search) -> Iterator[ColumnElement[bool]]:

@@ -103,6 +103,8 @@ def add_frame(block: Block, frame_id: int, by: User | None) -> None:
         raise NotFoundError(f"there is no frame {frame_id}")
     if any(entry.frame_id == frame_id for entry in block.entries):
         return
+    if block.master is not None and not block.master.fingerprint:  # a run would replace its file
+        raise ConflictError(f"{label(block)} holds a master made elsewhere: make a new block")
     check_may_join(block, frame)
     if not block.entries:
         block.camera_id = frame.camera_id

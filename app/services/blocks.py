@@ -9,8 +9,9 @@ from sqlalchemy import delete, select
 from app.db import db, transaction
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import Block, BlockKind, Frame, Job, SuperflatLink, User
-from app.services import access, block_members, events, frames, processing, ready_masters
+from app.services import access, audit, block_members, events, frames, processing, ready_masters
 from app.services.block_members import Chosen, label
+from app.wording import counted
 
 _GROUPED: Final = frozenset({BlockKind.FLAT, BlockKind.SCI})  # kinds that come in bands
 
@@ -23,8 +24,21 @@ def get(user: User | None, kind: BlockKind, block_id: int, *, is_group: bool) ->
         )
     )
     if block is None:
-        raise NotFoundError(f"there is no {kind} block {block_id}")
+        raise NotFoundError(_no_such(user, kind, block_id, is_group=is_group))
     return block
+
+
+def _no_such(user: User | None, kind: BlockKind, block_id: int, *, is_group: bool) -> str:
+    """Return that there is no such block, or where the block of that number is to be found."""
+    found: Block | None = db.session.scalar(
+        access.visible_to(user, Block).where(Block.id == block_id, Block.kind == kind)
+    )
+    if found is None:
+        return f"there is no {kind} block {block_id}"
+    singular, plural = f"{kind}byfilter", f"{kind}block"
+    if is_group:
+        return f"{block_id} is a block of one band: use {singular}"
+    return f"{block_id} is a block of all bands: use {plural}"
 
 
 def find(
@@ -109,7 +123,8 @@ def _nothing(kind: BlockKind, start: date, end: date, found: Sequence[Frame]) ->
     if not found:
         return f"no {kind} frames {nights} match"
     reasons = sorted({block_members.refusal(frame, kind) for frame in found})
-    return f"none of the {len(found)} {kind} frames {nights} will do: {'; '.join(reasons[:3])}"
+    found_ones = counted(len(found), f"{kind} frame")
+    return f"none of the {found_ones} {nights} will do: {'; '.join(reasons[:3])}"
 
 
 def process(block: Block, *, owner: User | None, code: str = "") -> Job:
@@ -122,10 +137,11 @@ def register(kind: BlockKind, filepath: str, *, owner: User | None) -> Block:
     return ready_masters.register(kind, filepath, owner=owner)
 
 
-def toggle_valid(block: Block) -> Block:
+def toggle_valid(block: Block, *, by: User | None = None) -> Block:
     """Turn a block's validity round; its blocks by band follow it. Invalid masters rest unused."""
     with transaction():
         block.is_valid = not block.is_valid
+        audit.note(by, "set valid" if block.is_valid else "set invalid", block)
         for part in [block, *block.children]:
             part.is_valid = block.is_valid
             if part.master is not None:
@@ -135,10 +151,11 @@ def toggle_valid(block: Block) -> Block:
     return block
 
 
-def set_status(block: Block, status: int) -> Block:
+def set_status(block: Block, status: int, *, by: User | None = None) -> Block:
     """Set a block's status; a lower one makes the next run redo it, and what is in it."""
     frames.check_status(status)
     with transaction():
+        audit.note(by, "set the status", block, str(status))
         for part in [block, *block.children]:
             part.status = status
             for product in _products(part):
@@ -148,10 +165,11 @@ def set_status(block: Block, status: int) -> Block:
     return block
 
 
-def set_substatus(block: Block, status: int) -> Block:
+def set_substatus(block: Block, status: int, *, by: User | None = None) -> Block:
     """Set the status of a block's raw frames and of what was made of them."""
     frames.check_status(status)
     with transaction():
+        audit.note(by, "set the status of its frames", block, str(status))
         for part in [block, *block.children]:
             for frame in [*(entry.frame for entry in part.entries), *_products(part)]:
                 frames.lower(frame, status)
@@ -164,10 +182,11 @@ def _products(block: Block) -> list[Frame]:
     return [entry.product for entry in block.entries if entry.product is not None]
 
 
-def set_comment(block: Block, text: str) -> Block:
+def set_comment(block: Block, text: str, *, by: User | None = None) -> Block:
     """Replace what is remarked on a block."""
     with transaction():
         block.comment = text
+        audit.note(by, "commented", block, text)
         events.publish("block", block=block.id)
     return block
 

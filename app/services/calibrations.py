@@ -17,6 +17,8 @@ from app.services.calibration_key import (
     temperature,
 )
 from app.services.settings import Snapshot
+from app.wording import counted
+from reduction.calibrate import needless_dark
 
 _EACH_SIDE: Final = 12  # candidates looked at before and after a night
 _SKY: Final = ("sky", "twilight")
@@ -68,6 +70,7 @@ class Candidate:
     scales: bool = False
     light: str = ""
     is_thin: bool = False
+    frames: int = 0  # that one still to be made would be made of
 
 
 class Planned(Protocol):
@@ -82,13 +85,43 @@ def none_planned(kind: BlockKind, frame: Frame) -> Iterable[Candidate]:  # noqa:
     return ()
 
 
-def choose(frame: Frame, at: Snapshot, *, planned: Planned = none_planned) -> CalibrationChoice:
-    """Return the masters a frame would be calibrated with now, each with its reason."""
-    bias = choose_bias(frame, at, planned=planned)
+class Memory(dict[tuple[object, ...], MasterChoice]):
+    """Choices made before, for a look at many frames of few settings while nothing changes."""
+
+    def recall(self, key: tuple[object, ...], choose: Callable[[], MasterChoice]) -> MasterChoice:
+        """Return the choice for frames that share `key`, made at the first asking."""
+        found = self.get(key)
+        if found is None:
+            found = self[key] = choose()
+        return found
+
+
+def choose(
+    frame: Frame,
+    at: Snapshot,
+    *,
+    planned: Planned = none_planned,
+    memory: Memory | None = None,
+) -> CalibrationChoice:
+    """Return the masters a frame would be calibrated with now, each with its reason.
+
+    With a `memory`, frames that hang on the same are asked about once.
+    """
+    memory = Memory() if memory is None else memory
+    shared = (frame.level, frame.night, *_setting(frame), tuple(frame.steps_done))
+    cold = (frame.exptime_s, temperature(frame))
+    light = (frame.technique, frame.band, setup_of(frame))
+    bias = memory.recall(("bias", *shared), lambda: choose_bias(frame, at, planned=planned))
+    has_bias = bias.is_found
     return CalibrationChoice(
         bias=bias,
-        dark=choose_dark(frame, at, has_bias=bias.is_found, planned=planned),
-        flat=choose_flat(frame, at, planned=planned),
+        dark=memory.recall(
+            ("dark", *shared, *cold, has_bias),
+            lambda: choose_dark(frame, at, has_bias=has_bias, planned=planned),
+        ),
+        flat=memory.recall(
+            ("flat", *shared, *light), lambda: choose_flat(frame, at, planned=planned)
+        ),
     )
 
 
@@ -118,11 +151,17 @@ def choose_dark(
     same_long = [c for c in still_to_make if _is_as_long(c, frame, near)]
     exact = _nearest(frame, [*_darks(frame, near, as_long=True), *same_long], wanted)
     if exact.is_found or not has_bias:
-        return exact
+        return _unless_needless(exact, frame)
     others = [*_darks(frame, near, as_long=False), *still_to_make]
     scalable = [c for c in others if c.scales and c.exptime_s]
     scaled = _nearest(frame, scalable, wanted, prefer=lambda c: _scaling_cost(c, frame))
-    return scaled if scaled.is_found else exact
+    return scaled if scaled.is_found else _unless_needless(exact, frame)
+
+
+def _unless_needless(choice: MasterChoice, frame: Frame) -> MasterChoice:
+    """Return the choice, or that a detector so cold needs no dark, in the reduction's words."""
+    needless = "" if choice.is_found else needless_dark(frame.temp_c)
+    return MasterChoice(None, None, needless) if needless else choice
 
 
 def choose_flat(frame: Frame, at: Snapshot, *, planned: Planned = none_planned) -> MasterChoice:
@@ -204,7 +243,7 @@ def _too_old(frame: Frame, candidates: Sequence[Candidate], wanted: _Wanted) -> 
         age_days=None,
         reason=(
             f"no {wanted.what}{wanted.detail} of this camera and setting within "
-            f"{wanted.max_days} days; the nearest is {_age(_days(frame, nearest))} "
+            f"{counted(wanted.max_days, 'day')}; the nearest is {_age(_days(frame, nearest))} "
             f"(night {nearest.night})"
         ),
     )
@@ -223,6 +262,8 @@ def _age(days: int) -> str:
 
 
 def _described(frame: Frame, best: Candidate, wanted: _Wanted) -> str:
+    if best.frame_id is None and best.night != frame.night:
+        return _promised(frame, best, wanted)
     made = "" if best.frame_id is not None else ", still to be made"
     thin = ", thin" if best.is_thin else ""
     scaled = ""
@@ -231,6 +272,17 @@ def _described(frame: Frame, best: Candidate, wanted: _Wanted) -> str:
     return (
         f"nearest {wanted.what}{scaled}, {_age(_days(frame, best))} (night {best.night})"
         f"{thin}{made}"
+    )
+
+
+def _promised(frame: Frame, best: Candidate, wanted: _Wanted) -> str:
+    """Return what is said of raw frames of another night that nobody combined yet."""
+    long = f" of {best.exptime_s:g} s" if wanted.what == "dark" and best.exptime_s else ""
+    thin = ", thin" if best.is_thin else ""
+    undone = "processed" if best.block_id is not None else "made"
+    return (
+        f"{best.frames} {wanted.what}{long} of {best.night} ({_age(_days(frame, best))}{thin}) "
+        f"would do; their block is not {undone} yet"
     )
 
 
@@ -292,6 +344,12 @@ def _near_temperature(frame: Frame, near: Tolerances) -> ColumnElement[bool]:
     if temp_c is None:
         return column.is_(None)
     return column.between(temp_c - near.temp_c, temp_c + near.temp_c)
+
+
+def fitting(frame: Frame, kind: BlockKind, near: Tolerances) -> list[ColumnElement[bool]]:
+    """Return the conditions on raw frames of which a master for a frame could be made."""
+    cold = [_near_temperature(frame, near)] if kind == BlockKind.DARK else []
+    return [*_same_setting(frame, kind), *cold]
 
 
 def setup_fits(master: Frame, frame: Frame, kind: BlockKind) -> bool:

@@ -69,9 +69,9 @@ def profiles() -> list[CameraProfile]:
     return [_profile(table) for table in (*own, *config.current().cameras)]
 
 
-def site() -> Observatory | None:
+def site(now: settings.Snapshot | None = None) -> Observatory | None:
     """Return the configured site, None while it is not set."""
-    now = settings.snapshot()
+    now = now or settings.snapshot()
     latitude, longitude = now.number("site.latitude_deg"), now.number("site.longitude_deg")
     if not latitude and not longitude:
         return None

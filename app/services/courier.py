@@ -10,7 +10,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -25,6 +25,7 @@ from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 
 from app import config, paths
+from app.services import processes
 
 log = logging.getLogger(__name__)
 
@@ -163,10 +164,29 @@ def wait_for_wake(timeout_s: float) -> None:
 
 def beat(part: str, over: Redis | None = None) -> None:
     """Say that this process, a `part` of the program, is alive."""
-    name = f"{_ALIVE}:{part}:{socket.gethostname()}:{os.getpid()}"
-    (over or connection()).set(name, "1", ex=SILENT_S)
+    (over or connection()).set(f"{_ALIVE}:{part}:{own_name()}", "1", ex=SILENT_S)
 
 
 def alive(part: str) -> int:
     """Return how many processes of a `part` are alive."""
-    return sum(1 for _ in connection().scan_iter(match=f"{_ALIVE}:{part}:*", count=1000))
+    prefix = f"{_ALIVE}:{part}:"
+    heard = connection().scan_iter(match=f"{prefix}*", count=1000)
+    names = (os.fsdecode(key).removeprefix(prefix) for key in heard)
+    return sum(1 for name in names if not is_known_dead(name))
+
+
+def own_name() -> str:
+    """Return what this process is called among all that serve the instance: ``host:pid``."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def is_known_dead(name: str) -> bool:
+    """Tell whether the process of a name has ended, as far as that can be seen from here.
+
+    It can where the queue server is the runner's own: then every process is below one runner. A
+    queue server elsewhere may serve containers of one host name that count processes apart.
+    """
+    settings = config.current()
+    host, _, pid = name.rpartition(":")
+    is_near = url(settings) == url(replace(settings, redis_url="")) and host == socket.gethostname()
+    return is_near and pid.isdigit() and not processes.is_alive(int(pid))

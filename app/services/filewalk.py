@@ -3,11 +3,13 @@
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from app.models import FileState
 
 _IMAGES: Final = (".fits", ".fit", ".fts")
 _PACKED_WELL: Final = ("", ".gz", ".fz")
@@ -15,10 +17,12 @@ _PACKED_OTHERWISE: Final = {".bz2": "bzip2", ".z": "Unix compress"}
 _TAKEN: Final = (*(image + packed for image in _IMAGES for packed in _PACKED_WELL), ".fz")
 _REFUSED: Final = tuple(image + packed for image in _IMAGES for packed in _PACKED_OTHERWISE)
 _SUFFIXES: Final = _TAKEN + _REFUSED
-_LONGEST_SUFFIX: Final = max(map(len, _SUFFIXES))
 # Characters that would break a log line, a CSV or the database: controls, line ends, and the
 # surrogates that stand for bytes which are no UTF-8.
 _UNSAFE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# What is stored of a file: id, path, size, mtime_ns, state and code.
+KnownRow = tuple[int, str, int, int, str, str]
+_REGISTERED: Final = str(FileState.REGISTERED)  # asked once a file, where an enum is slow
 
 
 class Problem(NamedTuple):
@@ -44,11 +48,15 @@ class Walk:
 
     `ignored` counts what is no image file by its name, hidden files and folders among it (a
     network disk's ``.snapshot`` holds every file again); `unread` maps folders that could not
-    be listed to the reason: nothing can be said of the files below them.
+    be listed to the reason: nothing can be said of the files below them. Registered files that
+    have not been touched since are only counted, and taken out of `known`: an archive is walked
+    again and again, and hardly ever anything in it has changed.
     """
 
     root: Path
     folder: str = ""
+    known: dict[str, KnownRow] = field(default_factory=dict)
+    untouched: int = 0
     ignored: int = 0
     unread: dict[str, str] = field(default_factory=dict)
     _real_root: str = field(init=False)
@@ -57,27 +65,29 @@ class Walk:
         self._real_root = os.path.realpath(self.root)
 
     def files(self) -> Iterator[list[Seen]]:
-        """Yield the image files folder by folder, by name; links after the files themselves."""
+        """Yield the files to look at folder by folder, in no order; links after the files."""
         links: list[Seen] = []
         folders = [self.folder]
         while folders:
             here = folders.pop()
             below = f"{here}/" if here else ""
-            found: list[Seen] = []
+            images: list[os.DirEntry[str]] = []
+            inner: list[str] = []
             for entry in self._listing(here):
                 name = entry.name
                 if name.startswith("."):
                     self.ignored += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    inner.append(below + name)
                 elif entry.is_symlink():
                     links += self._linked(below + name)
-                elif entry.is_dir(follow_symlinks=False):
-                    folders.append(below + name)
-                elif not name.lower().endswith(_SUFFIXES):
+                elif name.lower().endswith(_SUFFIXES):
+                    images.append(entry)
+                else:
                     self.ignored += 1
-                elif (seen := self._stat(entry, below + name)) is not None:
-                    found.append(seen)
-            yield found
-        yield links
+            folders += sorted(inner)
+            yield self._stats(below, images)
+        yield sorted(links, key=attrgetter("path"))
 
     def says_nothing_of(self, path: str) -> bool:
         """Tell whether `path`, or a folder above it, could not be looked at."""
@@ -89,27 +99,43 @@ class Walk:
             status = (self.root / path).stat()
         except OSError:
             return None
-        return _seen(path, status, _problem_of(path, status)) if self._holds(path) else None
+        return _seen(path, status) if self._holds(path) else None
 
     def _listing(self, folder: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.root / folder) as entries:
-                return sorted(entries, key=attrgetter("name"))
+                return [*entries]
         except (FileNotFoundError, NotADirectoryError):  # went away since its parent was listed
             return []
         except OSError as error:
             self.unread[folder] = error.strerror or "cannot be read"
             return []
 
-    def _stat(self, entry: os.DirEntry[str], path: str) -> Seen | None:
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self.unread[path] = error.strerror or "cannot be read"
-            return None
-        return _seen(path, status, _problem_of(path, status))
+    def _stats(self, below: str, entries: Iterable[os.DirEntry[str]]) -> list[Seen]:
+        """Return the files that are new or touched, or were no frames when last seen."""
+        found: list[Seen] = []
+        known = self.known
+        for entry in entries:
+            path = below + entry.name
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.unread[path] = error.strerror or "cannot be read"
+                continue
+            row = known.get(path)
+            if (
+                row is not None
+                and row[2] == status.st_size
+                and row[3] == status.st_mtime_ns
+                and row[4] == _REGISTERED
+            ):
+                del known[path]
+                self.untouched += 1
+            else:
+                found.append(_seen(path, status))
+        return found
 
     def _linked(self, path: str) -> Iterator[Seen]:
         """Yield a link that matters: to an image file, or out of RAW.
@@ -132,9 +158,9 @@ class Walk:
         if (is_image or is_folder) and status is not None and not self._holds(path):
             yield _seen(path, own, _LEADS_OUT)
         elif is_image and status is None:
-            yield _seen(path, own, Problem("link", "It is a link that leads nowhere."))
+            yield _seen(path, own, _LEADS_NOWHERE)
         elif is_image and status is not None and not is_folder:
-            yield _seen(path, status, _problem_of(path, status))
+            yield _seen(path, status)
         else:
             self.ignored += 1
 
@@ -145,6 +171,11 @@ class Walk:
 
 _LEADS_OUT: Final = Problem(
     "outside", "It is a link that leads out of the RAW folder: copy the files themselves."
+)
+_LEADS_NOWHERE: Final = Problem("link", "It is a link that leads nowhere.")
+_NO_FILE: Final = Problem("not_a_file", "It is not a regular file but a pipe, socket or device.")
+_NO_TEXT: Final = Problem(
+    "name", "Its name or folder holds bytes that are no printable text: rename it."
 )
 
 
@@ -178,23 +209,20 @@ def shown(path: str) -> str:
     )
 
 
-def _seen(path: str, status: os.stat_result, problem: Problem | None) -> Seen:
-    safe = path if path.isprintable() else shown(path)
-    if safe != path:
-        problem = Problem(
-            "name", "Its name or folder holds bytes that are no printable text: rename it."
-        )
-    return Seen(safe, status.st_size, status.st_mtime_ns, status.st_ino, problem)
+def _seen(path: str, status: os.stat_result, problem: Problem | None = None) -> Seen:
+    if problem is None and not path.lower().endswith(_TAKEN):
+        problem = _badly_packed(path)
+    if problem is None and not stat.S_ISREG(status.st_mode):
+        problem = _NO_FILE
+    if not path.isprintable() and (safe := shown(path)) != path:
+        path, problem = safe, _NO_TEXT
+    return Seen(path, status.st_size, status.st_mtime_ns, status.st_ino, problem)
 
 
-def _problem_of(path: str, status: os.stat_result) -> Problem | None:
-    lower = path[-_LONGEST_SUFFIX:].lower()
-    if lower.endswith(_REFUSED):
-        kind = _PACKED_OTHERWISE["." + lower.rpartition(".")[2]]
-        return Problem(
-            "compression",
-            f"{kind} compression not supported: unpack it, or use gzip or fpack.",
-        )
-    if not stat.S_ISREG(status.st_mode):
-        return Problem("not_a_file", "It is not a regular file but a pipe, socket or device.")
-    return None
+def _badly_packed(path: str) -> Problem | None:
+    kind = _PACKED_OTHERWISE.get("." + path.lower().rpartition(".")[2])
+    if kind is None:
+        return None
+    return Problem(
+        "compression", f"{kind} compression not supported: unpack it, or use gzip or fpack."
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from app.db import db, transaction
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import Block, BlockFrame, BlockKind, Frame, FrameParent, Level, User
-from app.services import access, events
+from app.services import access, audit, events
 
 MAX_STATUS: Final = 5
 OVERSCAN_BIAS_FLAT: Final = 1  # MAR's first step, the one that exists
@@ -101,10 +101,11 @@ def is_field(field: str) -> ColumnElement[bool]:
     return stored == field.strip().replace(" ", "-").lower()
 
 
-def toggle_valid(frame: Frame) -> Frame:
+def toggle_valid(frame: Frame, *, by: User | None = None) -> Frame:
     """Turn a frame's validity round; what was or is to be made with it is due again."""
     with transaction():
         frame.is_valid = not frame.is_valid
+        audit.note(by, "set valid" if frame.is_valid else "set invalid", frame)
         if frame.level == Level.RAW:
             _make_masters_due(frame)
         elif frame.level == Level.MASTER:
@@ -114,11 +115,12 @@ def toggle_valid(frame: Frame) -> Frame:
     return frame
 
 
-def set_status(frame: Frame, status: int) -> Frame:
+def set_status(frame: Frame, status: int, *, by: User | None = None) -> Frame:
     """Set how far a frame counts as reduced; the next run redoes what is above."""
     check_status(status)
     with transaction():
         lower(frame, status)
+        audit.note(by, "set the status", frame, str(status))
         changed(frame)
     return frame
 
@@ -132,10 +134,11 @@ def lower(frame: Frame, status: int) -> None:
         product.fingerprint = "" if product.level == Level.REDUCED else product.fingerprint
 
 
-def set_comment(frame: Frame, text: str) -> Frame:
+def set_comment(frame: Frame, text: str, *, by: User | None = None) -> Frame:
     """Replace what is remarked on a frame."""
     with transaction():
         frame.comment = text
+        audit.note(by, "commented", frame, text)
         changed(frame)
     return frame
 

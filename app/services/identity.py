@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, bindparam, func, or_, select
 from sqlalchemy.orm import aliased
 
 from app.db import db
@@ -14,7 +14,7 @@ from app.services.filewalk import is_gone
 from app.services.intake import Outcome
 from reduction import fitsio
 
-MOVED = "moved"
+MOVED: Final = "moved"
 
 
 class Twin(NamedTuple):
@@ -51,16 +51,17 @@ class Comparison:
                 alike.append(Twin(None, seen.path, seen.mtime_ns, "", outcome))
 
     def _compare(self, outcome: Outcome, alike: Sequence[Twin]) -> None:
-        for twin in alike:
-            if twin.path == outcome.seen.path:
-                continue
-            if not is_gone(self.raw / twin.path):
-                if self._is_same(outcome, twin):
-                    reason = f"The same content as {twin.path}."
-                    outcome.become(FileState.DUPLICATE, "duplicate", reason)
-                    outcome.duplicate_of = twin.path
-                    return
-            elif twin.file_id is not None and self._has_come_from(outcome, twin):
+        others = [twin for twin in alike if twin.path != outcome.seen.path]
+        gone = [twin for twin in others if is_gone(self.raw / twin.path)]
+        # What lies there comes first: of two copies that moved, the second is still a copy.
+        for twin in (twin for twin in others if twin not in gone):
+            if self._is_same(outcome, twin):
+                reason = f"The same content as {twin.path}."
+                outcome.become(FileState.DUPLICATE, "duplicate", reason)
+                outcome.duplicate_of = twin.path
+                return
+        for twin in gone:
+            if twin.file_id is not None and self._has_come_from(outcome, twin):
                 outcome.moved_from = twin.file_id
                 return
 
@@ -104,7 +105,7 @@ class Comparison:
     def _find_replaced(self, registered: Sequence[Outcome]) -> None:
         """Mark files whose frames were made from other pixels; keep the hash of the others."""
         before = {o.known.file_id: (o, o.known) for o in registered if o.known is not None}
-        for row in _former_contents(list(before)):
+        for row in _former_contents(list(before)) if before else ():
             outcome, known = before[row.id]
             if row.header_digest != outcome.header_digest or known.size != outcome.seen.size:
                 outcome.is_replaced = True
@@ -117,23 +118,34 @@ class Comparison:
                 outcome.content_sha256 = row.sha256
 
 
+# Made once: to make it takes as long as to ask it.
+_TWINS: Final = (
+    select(
+        ScannedFile.size,
+        ScannedFile.header_digest,
+        ScannedFile.id,
+        ScannedFile.path,
+        ScannedFile.mtime_ns,
+        ScannedFile.content_sha256,
+    )
+    .where(
+        ScannedFile.header_digest.in_(bindparam("digests", expanding=True)),
+        ScannedFile.state.in_((FileState.REGISTERED, FileState.MISSING)),
+        ScannedFile.code != MOVED,
+    )
+    .order_by(ScannedFile.id)
+)
+
+
 def _known_twins(registered: Sequence[Outcome]) -> dict[tuple[int, str], list[Twin]]:
     """Return the stored files of the same size and header, those of this batch left out."""
     own = {outcome.known.file_id for outcome in registered if outcome.known is not None}
-    query = (
-        select(ScannedFile)
-        .where(
-            ScannedFile.header_digest.in_({o.header_digest for o in registered}),
-            ScannedFile.state.in_((FileState.REGISTERED, FileState.MISSING)),
-            ScannedFile.code != MOVED,
-        )
-        .order_by(ScannedFile.id)
-    )
+    digests = {outcome.header_digest for outcome in registered}
     twins: dict[tuple[int, str], list[Twin]] = {}
-    for file in db.session.scalars(query):
-        if file.id not in own:
-            twin = Twin(file.id, file.path, file.mtime_ns, file.content_sha256)
-            twins.setdefault((file.size, file.header_digest), []).append(twin)
+    for row in db.session.execute(_TWINS, {"digests": sorted(digests)}):
+        if row.id not in own:
+            twin = Twin(row.id, row.path, row.mtime_ns, row.content_sha256)
+            twins.setdefault((row.size, row.header_digest), []).append(twin)
     return twins
 
 

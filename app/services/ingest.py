@@ -12,7 +12,6 @@ from app.errors import ConflictError, InvalidRequestError, NotFoundError, Unavai
 from app.models import Frame, Job, User
 from app.paths import RAW_PREFIX
 from app.services import cameras, jobs
-from app.services.intake import Intake
 from app.services.rawscan import Change, Check, Progress, Scan, ScanReport
 from reduction import fitsio, headers
 from reduction.errors import BadFileError
@@ -55,7 +54,6 @@ def scan(
         return Scan(
             root=here.raw,
             folder=raw_folder(folder),
-            intake=Intake.of_now(here.raw),
             contains=[part.strip() for part in contains.split(",") if part.strip()],
             again=again,
             progress=progress or _no_progress,
@@ -111,8 +109,8 @@ def raw_folder(text: str) -> str:
         If RAW itself is not there.
     """
     raw = paths.current().raw
-    if not raw.is_dir():
-        raise UnavailableError(f"The RAW folder {raw} is not there. Is its disk mounted?")
+    if trouble := paths.current().raw_trouble():
+        raise UnavailableError(trouble)
     below = _without_root(text.strip(), raw)
     if any(part.startswith(".") for part in below.split("/") if part):
         raise InvalidRequestError(path="a scan stays inside RAW and out of hidden folders")

@@ -1,8 +1,9 @@
 """Judging one file of RAW: it is read, and ends in one named state with its reason."""
 
 import logging
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.services.filewalk import Seen
 from app.services.registration import clean
 from reduction import fitsio, headers
 from reduction.camera import CameraProfile, Observatory
+from reduction.cards import FileHeaders
 from reduction.errors import BadFileError, ReductionError
 from reduction.frameinfo import FrameInfo
 
@@ -28,7 +30,9 @@ PATIENCE: Final = 20
 # What a header that no rule foresaw may raise; one such file must not stop a night's scan.
 _UNFORESEEN: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _NS: Final = 1_000_000_000
-_REGISTERED: Final = str(FileState.REGISTERED)  # asked once a file, where an enum is slow
+
+
+_NO_HEADERS: Final = FileHeaders((), "")
 
 
 class Known(NamedTuple):
@@ -53,7 +57,8 @@ class Outcome:
 
     `duplicate_of` is the path of the file with the same content; `moved_from` the id of a file
     that is gone and whose content this one has: its frames are this file's now. `is_replaced`
-    says that frames of this file exist whose pixels were others.
+    says that frames of this file exist whose pixels were others. `headers` are only there between
+    their reading and their translation; a file that went away meanwhile is missing.
     """
 
     seen: Seen
@@ -64,15 +69,15 @@ class Outcome:
     header_digest: str = ""
     header_text: str = ""
     content_sha256: str = ""
+    headers: FileHeaders = _NO_HEADERS
     infos: Sequence[FrameInfo] = ()
     duplicate_of: str = ""
     moved_from: int | None = None
     is_replaced: bool = False
 
-    def become(self, state: FileState, code: str, reason: str) -> "Outcome":
+    def become(self, state: FileState, code: str, reason: str) -> None:
         """Change how it ended; what was read of it is forgotten."""
         self.state, self.code, self.reason, self.infos = state, code, reason, ()
-        return self
 
     @property
     def is_news(self) -> bool:
@@ -98,51 +103,71 @@ class Intake:
     @classmethod
     def of_now(cls, raw: Path) -> "Intake":
         """Return the intake with settings and camera profiles as they stand."""
-        settle_s = settings.snapshot().number("scan.settle_s")
-        return cls(raw, settle_s, cameras.profiles(), cameras.site())
+        now = settings.snapshot()
+        return cls(raw, now.number("scan.settle_s"), cameras.profiles(), cameras.site(now))
 
-    def judge(self, seen: Seen, known: Known | None) -> Outcome | None:
-        """Read a file and say how it ends; None where it went away meanwhile."""
-        outcome = Outcome(seen, known, FileState.REGISTERED)
-        if seen.problem is not None:
-            return outcome.become(FileState.QUARANTINED, *seen.problem)
-        rest_s = _rest_s(seen, known)
-        if rest_s < self.settle_s:
-            return outcome.become(FileState.WAITING, "young", _YOUNG)
+    def judge(self, found: Iterable[tuple[Seen, Known | None]]) -> list[Outcome]:
+        """Read files and say how each ends.
+
+        All are read, then all translated, then all looked at again: going through the whole
+        program for one file after the other takes half as long again.
+        """
+        outcomes = [Outcome(seen, known, FileState.REGISTERED) for seen, known in found]
+        left: Iterable[Outcome] = outcomes
+        for step in (self._admit, self._read, self._translate, self._look_again):
+            left = [outcome for outcome in left if self._passes(step, outcome)]
+        return outcomes
+
+    def _passes(self, step: Callable[[Outcome], object], outcome: Outcome) -> bool:
+        """Take one step; tell whether the file goes on to the next."""
         try:
-            return self._read(outcome)
+            step(outcome)
         except FileNotFoundError:
-            return None
+            outcome.become(FileState.MISSING, "", "")
         except OSError as error:
             reason = f"It cannot be read: {error.strerror or error}."
-            return outcome.become(FileState.QUARANTINED, "unreadable", reason)
+            outcome.become(FileState.QUARANTINED, "unreadable", reason)
         except ReductionError as error:
-            return self._refused(outcome, error, rest_s)
+            self._refuse(outcome, error)
         except _UNFORESEEN:
-            log.exception("the header of %s could not be translated", seen.path)
-            return outcome.become(FileState.QUARANTINED, "untranslatable", _UNTRANSLATABLE)
+            log.exception("the header of %s could not be translated", outcome.seen.path)
+            outcome.become(FileState.QUARANTINED, "untranslatable", _UNTRANSLATABLE)
+        return outcome.state is FileState.REGISTERED
 
-    def _refused(self, outcome: Outcome, error: ReductionError, rest_s: float) -> Outcome:
+    def _admit(self, outcome: Outcome) -> None:
+        if outcome.seen.problem is not None:
+            outcome.become(FileState.QUARANTINED, *outcome.seen.problem)
+        elif _rest_s(outcome) < self.settle_s:
+            outcome.become(FileState.WAITING, "young", _YOUNG)
+
+    def _read(self, outcome: Outcome) -> None:
+        outcome.headers = fitsio.read_headers(self.raw / outcome.seen.path)
+        outcome.header_digest = outcome.headers.digest
+
+    def _translate(self, outcome: Outcome) -> None:
+        file, outcome.headers = outcome.headers, _NO_HEADERS
+        outcome.header_text = file.text
+        name = outcome.seen.path.rpartition("/")[2]
+        outcome.infos = headers.translate(
+            file, file_name=name, profiles=self.profiles, site=self.site
+        )
+
+    def _look_again(self, outcome: Outcome) -> None:
+        seen = outcome.seen
+        status = os.stat(f"{self.raw}/{seen.path}")  # noqa: PTH116 - a Path takes as long as its stat
+        read = status.st_size, status.st_mtime_ns, status.st_ino
+        if read != (seen.size, seen.mtime_ns, seen.inode):
+            outcome.become(FileState.WAITING, "changing", "It changed while it was read.")
+        elif not outcome.infos:
+            outcome.become(FileState.QUARANTINED, "no_image", "It holds no image.")
+
+    def _refuse(self, outcome: Outcome, error: ReductionError) -> None:
         code = error.code if isinstance(error, BadFileError) else "no_frame"
         is_part = code in _UNFINISHED or outcome.seen.size < _BLOCK
-        if is_part and rest_s < PATIENCE * self.settle_s:
-            return outcome.become(FileState.WAITING, code, f"Not whole yet: {error}")
-        return outcome.become(FileState.QUARANTINED, code, clean(str(error)))
-
-    def _read(self, outcome: Outcome) -> Outcome:
-        path = self.raw / outcome.seen.path
-        file = fitsio.read_headers(path)
-        outcome.header_digest = file.digest
-        outcome.header_text = file.text
-        outcome.infos = headers.translate(
-            file, file_name=path.name, profiles=self.profiles, site=self.site
-        )
-        status = path.stat()
-        if (status.st_size, status.st_mtime_ns, status.st_ino) != _fingerprint(outcome.seen):
-            return outcome.become(FileState.WAITING, "changing", "It changed while it was read.")
-        if not outcome.infos:
-            return outcome.become(FileState.QUARANTINED, "no_image", "It holds no image.")
-        return outcome
+        if is_part and _rest_s(outcome) < PATIENCE * self.settle_s:
+            outcome.become(FileState.WAITING, code, f"Not whole yet: {error}")
+        else:
+            outcome.become(FileState.QUARANTINED, code, clean(str(error)))
 
 
 _YOUNG: Final = "It was written a moment ago and may still be growing."
@@ -153,31 +178,26 @@ _UNTRANSLATABLE: Final = (
 
 def is_settled(seen: Seen, known: Known) -> bool:
     """Tell whether a file that was not touched needs no second look."""
-    if known.size != seen.size or known.mtime_ns != seen.mtime_ns:
+    if not known.is_as_seen(seen) or known.state in (FileState.WAITING, FileState.MISSING):
         return False
-    if known.state == _REGISTERED:
+    if known.state == FileState.REGISTERED:
         return seen.problem is None
-    if known.state in (FileState.WAITING, FileState.MISSING):
-        return False
     if seen.problem is not None:
         return known.code == seen.problem.code
     # Permissions and links change without a trace in a file's size and time.
     return known.code not in {"unreadable", "link", "outside", "not_a_file"}
 
 
-def _rest_s(seen: Seen, known: Known | None) -> float:
+def _rest_s(outcome: Outcome) -> float:
     """Return for how long a file has rested, in seconds.
 
     Its time of change says so, unless that lies in the future because one clock is wrong: then
     a file rests since it was first seen as it is now, whichever way the clock jumped since.
     """
+    seen, known = outcome.seen, outcome.known
     age_s = (time.time_ns() - seen.mtime_ns) / _NS
     if age_s >= 0:
         return age_s
     if known is None or known.changed_at is None or not known.is_as_seen(seen):
         return 0.0
     return abs((utcnow() - known.changed_at).total_seconds())
-
-
-def _fingerprint(seen: Seen) -> tuple[int, int, int]:
-    return seen.size, seen.mtime_ns, seen.inode

@@ -27,6 +27,7 @@ from app.errors import ConflictError, NotFoundError
 from app.models import OPEN_STATES, Job, JobNeed, JobState, User
 from app.services import access, courier, events, turns
 from app.services.courier import Delivery
+from app.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -307,7 +308,7 @@ def take_back(
 
 def _poison(job: Job) -> str:
     return (
-        f"given up: the worker running this job died {job.starts} times "
+        f"given up: the worker running this job died {counted(job.starts, 'time')} "
         f"(out of memory, killed, or the machine went down); last step: {job.step or 'start'}"
     )
 

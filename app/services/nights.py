@@ -10,18 +10,12 @@ from sqlalchemy.orm import joinedload
 
 from app.db import db
 from app.errors import NotFoundError
-from app.models import Block, BlockFrame, FileState, Frame, FrameParent, Job, Level, ScannedFile
+from app.models import Block, BlockFrame, Frame, FrameParent, Job, Level
 from app.models import User as Person
-from app.services import access, frames
+from app.services import access, frames, shortfalls
 from app.services.frames import FrameFilters
 
 PAGE: Final = 200  # frames shown at once; a long night has a few hundred
-TROUBLED: Final = (
-    FileState.QUARANTINED,
-    FileState.WAITING,
-    FileState.DUPLICATE,
-    FileState.MISSING,
-)
 _KIND_ORDER: Final = ("science", "standard", "flat", "dark", "bias", "arc")
 
 
@@ -34,6 +28,7 @@ class NightSummary:
     masters: int = 0
     reduced: int = 0
     problems: int = 0
+    missing: tuple[str, ...] = ()  # calibrations its products went without
 
     @property
     def raw(self) -> int:
@@ -78,12 +73,13 @@ class NightPage:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """A block with the number of its frames, of those left out, and its newest job."""
+    """A block with the number of its frames and products, its newest job, and what they lack."""
 
     block: Block
     frames: int
     products: int
     job: Job | None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +139,9 @@ def calendar(user: Person, first: date, end: date) -> Mapping[date, NightSummary
             summary.masters += count
         else:
             summary.reduced += count
+    lacking = shortfalls.of_nights(user, first, end)
     for summary in found.values():
+        summary.missing = lacking.get(summary.night, ())
         summary.kinds = dict(sorted(summary.kinds.items(), key=lambda item: _order(item[0])))
     return found
 
@@ -228,10 +226,23 @@ def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
         rows[frame_id].blocks.append(block)
         if product_id in products:
             rows[frame_id].product = products[product_id]
-    made_by = select(Block).where(Block.master_id.in_(rows), access.may_see(user, Block))
-    for block in db.session.scalars(made_by.order_by(Block.id)):
-        rows[int(block.master_id or 0)].blocks.append(block)
+    for frame_id, block in _makers(user, list(rows)):
+        rows[frame_id].blocks.append(block)
     return list(rows.values())
+
+
+def _makers(user: Person, product_ids: Sequence[int]) -> Sequence[tuple[int, Block]]:
+    """Return which block made which master or reduced frame."""
+    mine = access.may_see(user, Block)
+    masters = select(Block.master_id, Block).where(Block.master_id.in_(product_ids), mine)
+    reduced = (
+        select(BlockFrame.product_id, Block)
+        .join(Block, Block.id == BlockFrame.block_id)
+        .where(BlockFrame.product_id.in_(product_ids), mine)
+    )
+    found = [*db.session.execute(masters), *db.session.execute(reduced)]
+    made = {(int(frame_id or 0), block.id): block for frame_id, block in found}
+    return [(frame_id, made[frame_id, block_id]) for frame_id, block_id in sorted(made)]
 
 
 def facets(user: Person, night: date | None) -> Mapping[str, Mapping[str, int]]:
@@ -332,7 +343,16 @@ def counted(user: Person, blocks: Sequence[Block]) -> Sequence[BlockRow]:
         if home in totals:
             totals[home] = totals[home][0] + n_frames, totals[home][1] + n_products
     newest = jobs_of_blocks(user, ids)
-    return [BlockRow(one, *totals[one.id], newest.get(one.id)) for one in blocks]
+    lacking = shortfalls.of_blocks([*ids, *parts])
+    missing = {
+        one.id: shortfalls.short(
+            word
+            for part in (one.id, *(c for c in parts if parts[c] == one.id))
+            for word in lacking.get(part, ())
+        )
+        for one in blocks
+    }
+    return [BlockRow(one, *totals[one.id], newest.get(one.id), missing[one.id]) for one in blocks]
 
 
 def jobs_of_blocks(user: Person, block_ids: Sequence[int]) -> Mapping[int, Job]:
@@ -351,43 +371,4 @@ def job(user: Person, job_id: int) -> Job:
     found: Job | None = db.session.scalar(access.visible_to(user, Job).where(Job.id == job_id))
     if found is None:
         raise NotFoundError(f"There is no job {job_id}, or it is another observer's.")
-    return found
-
-
-# Files
-
-
-def file_counts() -> Mapping[str, int]:
-    """Return how many files of RAW are in each state."""
-    query = select(ScannedFile.state, func.count()).group_by(ScannedFile.state)
-    counts = {str(state): count for state, count in db.session.execute(query)}
-    return {state.value: counts.get(state.value, 0) for state in FileState}
-
-
-def files(
-    user: Person, *, state: str | None = None, contains: str = "", before_id: int | None = None
-) -> Sequence[ScannedFile]:
-    """Return files of RAW, newest first: those in trouble, or those whose path holds a text."""
-    # A registered file is as private as the frames in it.
-    seen = select(Frame.file_id).where(access.may_see(user, Frame))
-    query: Select[Any] = access.visible_to(user, ScannedFile).where(
-        or_(ScannedFile.state != FileState.REGISTERED, ScannedFile.id.in_(seen))
-    )
-    if state is not None:
-        query = query.where(ScannedFile.state == state)
-    elif not contains:
-        query = query.where(ScannedFile.state.in_(TROUBLED))
-    if contains:
-        query = query.where(ScannedFile.path.icontains(contains, autoescape=True))
-    if before_id is not None:
-        query = query.where(ScannedFile.id < before_id)
-    return db.session.scalars(query.order_by(ScannedFile.id.desc()).limit(PAGE)).all()
-
-
-def frames_of_files(user: Person, listed: Sequence[ScannedFile]) -> Mapping[int, Sequence[Frame]]:
-    """Return the frames of files, as far as this user may see them, by file id."""
-    query = access.visible_to(user, Frame).where(Frame.file_id.in_([one.id for one in listed]))
-    found: dict[int, list[Frame]] = {}
-    for frame in db.session.scalars(query.order_by(Frame.id)):
-        found.setdefault(int(frame.file_id or 0), []).append(frame)
     return found

@@ -34,6 +34,18 @@ def leave_orphanage(parent: int) -> None:
         os._exit(1)
 
 
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine still runs; one that only waits to be buried does not.
+
+    A number that has gone to another process since counts as alive: who asks must bear that.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
 def limit_memory(megabytes: int) -> None:
     """Let this process have so much address space and no more."""
     size = megabytes << 20

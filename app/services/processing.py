@@ -8,8 +8,18 @@ from sqlalchemy import delete, or_, select
 
 from app.db import db, transaction
 from app.errors import ConflictError, InvalidRequestError
-from app.models import OPEN_STATES, Block, BlockFrame, BlockKind, Job, JobNeed, JobState, User
-from app.services import events, jobs
+from app.models import (
+    OPEN_STATES,
+    Block,
+    BlockFrame,
+    BlockKind,
+    Frame,
+    Job,
+    JobNeed,
+    JobState,
+    User,
+)
+from app.services import access, audit, events, jobs
 from app.services.block_members import label
 
 PROCESS_BLOCK: Final = "blocks.process_block"
@@ -36,14 +46,15 @@ def steps_of(code: str) -> tuple[str, ...]:
     InvalidRequestError
         If it names a step that is unknown, or one that does not exist yet.
     """
-    squeezed = _SEPARATORS.sub("", code.lower())
-    if not squeezed:
+    typed = _SEPARATORS.sub("", code)
+    if not typed:
         return EXISTING
-    named = [squeezed[i : i + 2] for i in range(0, len(squeezed), 2)]
+    as_typed = [typed[i : i + 2] for i in range(0, len(typed), 2)]
+    if unknown := [letters for letters in as_typed if letters.lower() not in STEPS]:
+        named_so = ", ".join(repr(letters) for letters in unknown)
+        raise InvalidRequestError(f"there is no step {named_so}; the steps are {', '.join(STEPS)}")
+    named = [letters.lower() for letters in as_typed]
     for letters in named:
-        if letters not in STEPS:
-            known = ", ".join(STEPS)
-            raise InvalidRequestError(f"there is no step {letters!r}; the steps are {known}")
         if letters not in EXISTING:
             raise InvalidRequestError(
                 f"the step {letters!r} ({STEPS[letters]}) does not exist yet; "
@@ -59,6 +70,7 @@ def process(block: Block, *, owner: User | None, code: str = "") -> Job:
     """
     steps = steps_of(code)
     with transaction():
+        audit.note(owner, "processed", block, code)
         if not block.is_group:
             return _queue(block, owner, steps)
         workable = [child for child in block.children if is_workable(child)]
@@ -96,12 +108,24 @@ def _queue(block: Block, owner: User | None, steps: Sequence[str]) -> Job:
         PROCESS_BLOCK,
         {"block_id": block.id, "code": "".join(steps), "frames": len(block.entries)},
         label=label(block),
-        owner=owner,
+        owner=None if _hides_frames(block, owner) else owner,
         needs=_under_way_before(block),
         dedupe_key=dedupe_key(block),
     )
     events.publish("block", block=block.id)
     return job
+
+
+def _hides_frames(block: Block, owner: User | None) -> bool:
+    """Tell whether a block has frames `owner` may not see, which the job's log would name."""
+    if access.sees_every_frame(owner):
+        return False
+    hidden = (
+        select(Frame.id)
+        .join(BlockFrame, BlockFrame.frame_id == Frame.id)
+        .where(BlockFrame.block_id == block.id, ~access.may_see(owner, Frame))
+    )
+    return db.session.scalar(hidden.limit(1)) is not None
 
 
 def dedupe_key(block: Block) -> str:

@@ -1,12 +1,14 @@
 """One scan of RAW from the first look to the last row: what is new is read, what is gone noted."""
 
+import gc
 import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import starmap
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,8 +21,9 @@ from app.models import FileState, ScannedFile
 from app.paths import RAW_PREFIX
 from app.services import events, identity, scanned_files
 from app.services.cameras import CameraBook
-from app.services.filewalk import Seen, Walk, is_gone
+from app.services.filewalk import KnownRow, Seen, Walk, is_gone
 from app.services.intake import Intake, Known, Outcome, is_settled
+from app.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +32,9 @@ Check = Callable[[], object]
 Todo = list[tuple[Seen, Known | None]]
 
 MISSING: Final = str(FileState.MISSING)
+REGISTERED: Final = str(FileState.REGISTERED)
 BATCH: Final = 256  # files a transaction
+_CHUNK: Final = 32  # files read at a time: their headers stay in the processor's cache
 _BATCH_S: Final = 2.0  # and no longer than this between two, so that pages see files arrive
 _PULSE_S: Final = 0.5  # between two calls of `check`
 
@@ -70,7 +75,7 @@ class ScanReport:
         where = f"{RAW_PREFIX}/{self.folder}".rstrip("/")
         text = f"{where}: {states or 'no image files'}; {len(self.changes)} new or changed"
         if self.ignored:
-            text += f", {self.ignored} other files ignored"
+            text += f", {counted(self.ignored, 'other file')} ignored"
         return ". ".join([f"{text} ({self.seconds:.1f} s)", *self.troubles]) + "."
 
     def as_result(self) -> dict[str, Any]:
@@ -95,14 +100,14 @@ class Scan:
 
     root: Path
     folder: str
-    intake: Intake
     contains: Sequence[str] = ()
     again: bool = False
     progress: Progress = lambda _fraction, _step: None
     check: Check = lambda: None
     report: ScanReport = field(init=False)
     _walk: Walk = field(init=False)
-    _known: dict[str, Known] = field(init=False)
+    _known: dict[str, KnownRow] = field(init=False)
+    _waiting: dict[str, datetime] = field(init=False)
     _book: CameraBook = field(init=False, default_factory=CameraBook)
     _pulse_at: float = field(init=False, default=0.0)
 
@@ -110,14 +115,15 @@ class Scan:
         """Do it."""
         started = time.monotonic()
         self.report = ScanReport(self.folder)
-        self._walk = Walk(self.root, self.folder)
         mounted = _mounted(self.root)
         with transaction():
             pass  # ends a reading transaction that would not see what the last scan stored
-        self._known = _known_files(self.folder, self._is_wanted)
+        self._known, self._waiting = self._known_files()
+        self._walk = Walk(self.root, self.folder, {} if self.again else self._known)
         todo = self._look()
         _require_same(self.root, mounted)
-        self._take(todo)
+        with _swept_by_the_batch():
+            self._take(todo)
         _require_same(self.root, mounted)
         self._note_missing(mounted)
         if self.report.counts[FileState.DUPLICATE]:
@@ -134,6 +140,23 @@ class Scan:
                 events.publish("scan", folder=self.folder, changed=len(self.report.changes))
         return self.report
 
+    def _known_files(self) -> tuple[dict[str, KnownRow], dict[str, datetime]]:
+        """Return what is known of the files asked for, by path, and since when some wait."""
+        query = _KNOWN
+        below = f"{self.folder}/" if self.folder else ""
+        if below:
+            query = query.where(ScannedFile.path.startswith(below, autoescape=True))
+        with db.engine.connect() as connection:  # no snapshot is held while files are read
+            known: dict[str, KnownRow] = {row[1]: row for row in connection.execute(query).all()}
+            waiting = {row.path: row.changed_at for row in connection.execute(_WAITING)}
+        if below or self.contains:  # LIKE takes no notice of case on SQLite
+            known = {
+                path: row
+                for path, row in known.items()
+                if path.startswith(below) and self._is_wanted(path)
+            }
+        return known, waiting
+
     def _is_wanted(self, path: str) -> bool:
         name = path.rpartition("/")[2]
         return not self.contains or any(text in name for text in self.contains)
@@ -145,17 +168,21 @@ class Scan:
         settled: list[str] = []
         for files in self._walk.files():
             self._pulse()
-            wanted = (
-                [seen for seen in files if self._is_wanted(seen.path)] if self.contains else files
-            )
-            for seen in wanted:
-                before = self._known.pop(seen.path, None)
+            new: Todo = []
+            for seen in self._wanted(files):
+                row = self._known.pop(seen.path, None)
+                before = None if row is None else Known(*row, self._waiting.get(seen.path))
                 if before is None or self.again or not is_settled(seen, before):
-                    todo.append((seen, before))
+                    new.append((seen, before))
                 else:
                     settled.append(before.state)
+            todo += sorted(new, key=_path_of)
         self.report.counts.update(settled)
+        self.report.counts[REGISTERED] += self._walk.untouched
         return todo
+
+    def _wanted(self, files: list[Seen]) -> list[Seen]:
+        return [seen for seen in files if self._is_wanted(seen.path)] if self.contains else files
 
     def _pulse(self) -> None:
         now = time.monotonic()
@@ -165,20 +192,30 @@ class Scan:
 
     def _take(self, todo: Todo) -> None:
         """Read files and store how they end, a batch at a time."""
+        if not todo:
+            return
+        intake = Intake.of_now(self.root)
         batch: list[Outcome] = []
         stored_at = time.monotonic()
-        for number, (seen, known) in enumerate(todo, start=1):
+        step = min(_CHUNK, BATCH)
+        for start in range(0, len(todo), step):
             self._pulse()
-            outcome = self.intake.judge(seen, known)
-            if outcome is not None:
-                batch.append(outcome)
-            elif known is not None:
-                self._known[known.path] = known  # went away since the walk
+            n_done = min(start + step, len(todo))
+            batch += self._judged(intake, todo[start:n_done])
             is_due = time.monotonic() - stored_at > _BATCH_S
-            if len(batch) >= BATCH or is_due or number == len(todo):
+            if len(batch) >= BATCH or is_due or n_done == len(todo):
                 self._store(batch)
-                self.progress(number / len(todo), f"{number} of {len(todo)} files")
+                self.progress(n_done / len(todo), f"{n_done} of {len(todo)} files")
                 batch, stored_at = [], time.monotonic()
+                gc.collect(1)
+
+    def _judged(self, intake: Intake, todo: Todo) -> list[Outcome]:
+        """Read a few files; those that went away since the walk are known to be looked for."""
+        outcomes = intake.judge(todo)
+        for outcome in outcomes:
+            if outcome.state == FileState.MISSING and outcome.known is not None:
+                self._known[outcome.known.path] = outcome.known[:-1]
+        return [outcome for outcome in outcomes if outcome.state != FileState.MISSING]
 
     def _store(self, batch: Sequence[Outcome]) -> None:
         comparison = identity.Comparison(self.root)
@@ -189,7 +226,7 @@ class Scan:
         except OperationalError:  # the database is locked or its disk full: no file's fault
             raise
         except _REFUSALS:
-            log.warning("a batch of %d files was refused; trying them one by one", len(news))
+            log.warning("a batch of %s was refused; trying one by one", counted(len(news), "file"))
             news = [outcome for outcome in news if self._store_alone(outcome)]
         self.report.counts.update(str(outcome.state) for outcome in batch)
         self.report.changes += [Change(o.seen.path, str(o.state), o.reason) for o in news]
@@ -212,18 +249,18 @@ class Scan:
 
     def _note_missing(self, mounted: "Mounted") -> None:
         """Note which known files were not seen, unless they could not have been."""
-        gone = []
-        for path, known in self._known.items():
-            is_told = known.state != MISSING and not self._walk.says_nothing_of(path)
+        gone: dict[int, str] = {}
+        for file_id, path, _, _, state, _ in self._known.values():
+            is_told = state != MISSING and not self._walk.says_nothing_of(path)
             if is_told and is_gone(self.root / path):
-                gone.append(known)
+                gone[file_id] = path
             else:
-                self.report.counts[known.state] += 1
+                self.report.counts[state] += 1
         _require_same(self.root, mounted)
-        reasons = scanned_files.mark_missing([known.file_id for known in gone])
-        for known in gone:
+        reasons = scanned_files.mark_missing([*gone])
+        for file_id, path in gone.items():
             self.report.counts[MISSING] += 1
-            self.report.changes.append(Change(known.path, MISSING, reasons[known.file_id]))
+            self.report.changes.append(Change(path, MISSING, reasons[file_id]))
 
     def _adopt_orphans(self) -> None:
         """Take duplicates up again whose original is gone or has become another file."""
@@ -240,9 +277,36 @@ class Scan:
         return not self.folder or path.startswith(self.folder + "/")
 
 
+_KNOWN: Final = select(
+    ScannedFile.id,
+    ScannedFile.path,
+    ScannedFile.size,
+    ScannedFile.mtime_ns,
+    ScannedFile.state,
+    ScannedFile.code,
+)
+_WAITING: Final = select(ScannedFile.path, ScannedFile.changed_at).where(
+    ScannedFile.state == FileState.WAITING
+)
 # What a database says of values it cannot hold, and the driver before it.
 _REFUSALS: Final = (StatementError, OverflowError, UnicodeError)
 _NOT_STORED: Final = "The database refused the values of its header: the log says which."
+
+
+@contextmanager
+def _swept_by_the_batch() -> Iterator[None]:
+    """Leave garbage to those who call for its collection.
+
+    A batch makes objects by the ten thousand and drops them all: each time, Python would go
+    through every object of the program in search of cycles, at a tenth of the scan's cost.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Mounted(NamedTuple):
@@ -291,33 +355,8 @@ def _count_known() -> int:
     return db.session.scalar(query) or 0
 
 
-def _known_files(folder: str, is_wanted: Callable[[str], bool]) -> dict[str, Known]:
-    """Return what is known of the files below a folder, by path, in one query."""
-    columns = (
-        ScannedFile.id,
-        ScannedFile.path,
-        ScannedFile.size,
-        ScannedFile.mtime_ns,
-        ScannedFile.state,
-        ScannedFile.code,
-    )
-    query = select(*columns)
-    below = f"{folder}/" if folder else ""
-    if below:
-        query = query.where(ScannedFile.path.startswith(below, autoescape=True))
-    with db.engine.connect() as connection:  # no snapshot is held while files are read
-        known = {row.path: row for row in starmap(Known, connection.execute(query))}
-        waiting = select(ScannedFile.path, ScannedFile.changed_at).where(
-            ScannedFile.state == FileState.WAITING
-        )
-        for path, changed_at in connection.execute(waiting):
-            if path in known:
-                known[path] = known[path]._replace(changed_at=changed_at)
-    # LIKE takes no notice of case on SQLite.
-    unasked = [path for path in known if not (path.startswith(below) and is_wanted(path))]
-    for path in unasked:
-        del known[path]
-    return known
+def _path_of(item: tuple[Seen, Known | None]) -> str:
+    return item[0].path
 
 
 def _known(file: ScannedFile) -> Known:

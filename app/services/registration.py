@@ -4,26 +4,25 @@ import math
 from collections.abc import Mapping
 from datetime import date
 from enum import Enum
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from app.models import Level
 from app.paths import RAW_PREFIX
-from reduction.frameinfo import FrameInfo, Origin
+from reduction.frameinfo import FrameInfo
 
 FOREIGN_MASTER: Final = (
     "A master made by another program: it is used only once somebody validates it."
 )
-_FLOATS: Final = (
+_STEADY_FLOATS: Final = (
     "exptime_s",
-    "ra_deg",
-    "dec_deg",
-    "airmass",
     "gain_e_per_adu",
     "read_noise_e",
     "saturation_adu",
-    "temp_c",
     "temp_set_c",
 )
+_MOVING_FLOATS: Final = ("ra_deg", "dec_deg", "airmass", "temp_c")
 _TEXTS: Final = (
     "kind_doubt",
     "technique",
@@ -38,31 +37,50 @@ _TEXTS: Final = (
     "unusable",
 )
 _COUNTS: Final = ("binning_x", "binning_y", "ncombine")
+_AS_THEY_ARE: Final = ("level", "nx", "ny")
+_TURNED: Final = ("kind", "done", "readout_mode", "gain_setting", "offset_setting", "bits")
+# What the frames of one camera share: its columns are made once for all of them.
+_STEADY: Final = (*_STEADY_FLOATS, *_TEXTS, *_COUNTS, *_AS_THEY_ARE, *_TURNED)
+_steady_values = attrgetter(*_STEADY)
 _LARGEST_COUNT: Final = 2**31 - 1  # of an integer column
 _EIGHT_BITS: Final = 8
 
 
 def header_columns(info: FrameInfo) -> dict[str, Any]:
     """Return the columns that follow from the header; the same again whenever it is read."""
-    doubts: dict[str, Any] = {name: clean(why) for name, why in info.doubts.items()}
-    values: dict[str, Any] = {name: _text(getattr(info, name)) for name in _TEXTS}
-    for name in _FLOATS:
-        values[name] = _finite(name, getattr(info, name), doubts)
+    steady = _steady_columns(_steady_values(info))
+    doubts = {name: clean(why) for name, why in info.doubts.items()} | steady["doubts"]
+    moving = {name: _finite(name, getattr(info, name), doubts) for name in _MOVING_FLOATS}
+    return (
+        steady
+        | moving
+        | {
+            "start_utc": info.start_utc,
+            "mid_utc": info.mid_utc,
+            "night": info.night,
+            "extras": plain(info.extras) if info.extras else {},
+            "doubts": doubts,
+            "origins": {n: _origin(o.card, o.rule, o.doubt) for n, o in info.origins.items()},
+        }
+    )
+
+
+@lru_cache(maxsize=512)
+def _steady_columns(values: tuple[Any, ...]) -> dict[str, Any]:
+    info = FrameInfo(**dict(zip(_STEADY, values, strict=True)))
+    doubts: dict[str, Any] = {}
+    columns: dict[str, Any] = {name: _text(getattr(info, name)) for name in _TEXTS}
+    for name in _STEADY_FLOATS:
+        columns[name] = _finite(name, getattr(info, name), doubts)
     for name in _COUNTS:
-        values[name] = _count(name, getattr(info, name), doubts)
-    return values | {
-        "level": info.level,
+        columns[name] = _count(name, getattr(info, name), doubts)
+    for name in _AS_THEY_ARE:
+        columns[name] = getattr(info, name)
+    return columns | {
         "kind": str(info.kind),
-        "start_utc": info.start_utc,
-        "mid_utc": info.mid_utc,
-        "night": info.night,
-        "nx": info.nx,
-        "ny": info.ny,
         "readout_key": readout_key(info),
         "steps_done": sorted(info.done),
-        "extras": plain(info.extras),
         "doubts": doubts,
-        "origins": {name: _origin(origin) for name, origin in info.origins.items()},
     }
 
 
@@ -141,9 +159,7 @@ def _count(name: str, value: int, doubts: dict[str, Any]) -> int:
     return 1
 
 
-def _origin(origin: Origin) -> dict[str, str | None]:
-    return {
-        "card": clean(origin.card),
-        "rule": origin.rule,
-        "doubt": None if origin.doubt is None else clean(origin.doubt),
-    }
+@lru_cache(maxsize=8192)
+def _origin(card: str, rule: str, doubt: str | None) -> dict[str, str]:
+    origin = {"card": clean(card), "rule": rule}
+    return origin if doubt is None else origin | {"doubt": clean(doubt)}

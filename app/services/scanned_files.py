@@ -1,14 +1,15 @@
 """The rows behind RAW: what a scan found of each file is written here, a batch at a time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, select, update
 
-from app.db import db, transaction, utcnow
+from app.db import Base, db, transaction, utcnow
 from app.models import FileState, Frame, FrameParent, Proposal, ScannedFile
 from app.services import events
+from app.services.bulk_insert import bulk_insert
 from app.services.cameras import CameraBook
 from app.services.identity import MOVED
 from app.services.intake import Outcome
@@ -38,32 +39,56 @@ def record(outcomes: Sequence[Outcome], book: CameraBook, hashes: Mapping[int, s
         new: list[Columns] = []
         for outcome in outcomes:
             file_id = ids[outcome.seen.path]
-            rows = [row | {"file_id": file_id} for row in frames[outcome.seen.path]]
+            rows = frames[outcome.seen.path]
+            for row in rows:
+                row["file_id"] = file_id
             old = present.get(file_id, [])
             nights |= {frame.night for frame in old}
             if outcome.state == FileState.REGISTERED:
                 new += _renew(old, rows, outcome)
             else:
                 _lay_aside(old, outcome.reason)
-        if new:
-            db.session.connection().execute(insert(Frame), new)
+        _insert(Frame, new)
         _publish(nights)
 
 
 def mark_missing(file_ids: Sequence[int]) -> dict[int, str]:
     """Note that files are no longer in RAW and say why; their rows and frames stay."""
     reasons: dict[int, str] = {}
+    lost = frozenset(file_ids)
     for chunk in _chunks(file_ids):
         with transaction():
-            for file in db.session.scalars(select(ScannedFile).where(ScannedFile.id.in_(chunk))):
+            files = db.session.scalars(select(ScannedFile).where(ScannedFile.id.in_(chunk))).all()
+            copies = _copies_left(files, lost)
+            for file in files:
                 if file.code != MOVED:
-                    file.state, file.code, file.reason = FileState.MISSING, "missing", _GONE
+                    file.reason = copies.get(file.id, _GONE)
+                    file.state, file.code = FileState.MISSING, "missing"
                     file.changed_at = utcnow()
                 reasons[file.id] = file.reason
             frames = db.session.scalars(select(Frame).where(Frame.file_id.in_(chunk))).all()
             _lay_aside(frames, _GONE)
             _publish({frame.night for frame in frames})
     return reasons
+
+
+def _copies_left(files: Sequence[ScannedFile], lost: Set[int]) -> dict[int, str]:
+    """Return for duplicates, by id, that they are gone and where their content still is."""
+    duplicates = [file for file in files if file.state == FileState.DUPLICATE]
+    hashes = {file.content_sha256 for file in duplicates} - {""}
+    if not hashes:
+        return {}
+    query = select(ScannedFile.content_sha256, ScannedFile.id, ScannedFile.path).where(
+        ScannedFile.content_sha256.in_(hashes), ScannedFile.state == FileState.REGISTERED
+    )
+    left = {
+        sha256: path for sha256, file_id, path in db.session.execute(query) if file_id not in lost
+    }
+    return {
+        file.id: f"It is no longer in RAW; {left[file.content_sha256]} has the same content."
+        for file in duplicates
+        if file.content_sha256 in left
+    }
 
 
 # Files
@@ -73,15 +98,16 @@ def _write_files(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """Insert or update the files' rows; return their ids by path."""
     now = utcnow()
     known = [o for o in outcomes if o.known is not None]
-    unknown = [_file_columns(o) | {"changed_at": now} for o in outcomes if o.known is None]
+    unknown = [_file_columns(o) for o in outcomes if o.known is None]
     ids = {o.seen.path: o.known.file_id for o in known if o.known is not None}
     changed = [_file_columns(o) | {"id": ids[o.seen.path], "changed_at": now} for o in known]
     if changed:
         db.session.execute(update(ScannedFile), changed)
     if unknown:
-        returning = insert(ScannedFile).returning(ScannedFile.path, ScannedFile.id)
-        rows = db.session.connection().execute(returning, unknown)
-        ids |= {row.path: row.id for row in rows}
+        last = db.session.scalar(select(func.max(ScannedFile.id))) or 0
+        _insert(ScannedFile, unknown)
+        query = select(ScannedFile.path, ScannedFile.id).where(ScannedFile.id > last)
+        ids |= dict(db.session.execute(query).all())
     return ids
 
 
@@ -136,13 +162,14 @@ def _name_originals(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> None
 def _frames_of(outcome: Outcome, book: CameraBook) -> list[Columns]:
     """Return the rows of a registered file's exposures, without the ids of other tables."""
     seen = outcome.seen
-    return [
-        header_columns(info)
-        | file_columns(seen.path, part, seen.size, outcome.content_sha256)
-        | first_columns(info)
-        | {"camera_id": book.id_of(info), "header_text": outcome.header_text}
-        for part, info in enumerate(outcome.infos)
-    ]
+    rows: list[Columns] = []
+    for part, info in enumerate(outcome.infos):
+        row = header_columns(info)
+        row.update(file_columns(seen.path, part, seen.size, outcome.content_sha256))
+        row.update(first_columns(info))
+        row["camera_id"], row["header_text"] = book.id_of(info), outcome.header_text
+        rows.append(row)
+    return rows
 
 
 def _present_frames(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> dict[int, list[Frame]]:
@@ -231,6 +258,12 @@ def _proposals(rows: Iterable[Columns]) -> dict[str | None, int]:
         db.session.flush()
         ids[code] = proposal.id
     return ids
+
+
+def _insert(model: type[Base], rows: Sequence[Columns]) -> None:
+    if rows:
+        connection = db.session.connection()
+        bulk_insert(model.__table__, connection.dialect).execute(connection, rows)
 
 
 def _publish(nights: set[date | None]) -> None:

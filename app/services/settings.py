@@ -1,7 +1,9 @@
 """Operational settings: defaults in code and config.toml, changed at run time as rows."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy import select
 
@@ -10,6 +12,8 @@ from app.config import OPERATIONAL, ConfigError, Setting, SettingValue
 from app.db import db, transaction
 from app.errors import InvalidRequestError
 from app.models import AuditEntry, StoredSetting, User
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,22 @@ def snapshot() -> Snapshot:
     for row in db.session.scalars(select(StoredSetting)):
         setting = OPERATIONAL.get(f"{row.section}.{row.item}")
         if setting is not None:  # a row of an older version may name one that is gone
-            values[setting.name] = row.value
+            values[setting.name] = _usable(setting, row.value, values[setting.name])
     return Snapshot(values)
+
+
+def _usable(setting: Setting, stored: object, default: SettingValue) -> SettingValue:
+    """Return a stored value, or what holds without it where an older version let nonsense in."""
+    try:
+        return config.coerce(setting, stored)
+    except ConfigError as error:
+        _warn_once(f"{error}; {default!r} is used instead")
+        return default
+
+
+@cache
+def _warn_once(text: str) -> None:
+    log.warning("%s", text)
 
 
 def change(section: str, item: str, value: object, *, by: User) -> Setting:
@@ -52,7 +70,7 @@ def change(section: str, item: str, value: object, *, by: User) -> Setting:
     Raises
     ------
     InvalidRequestError
-        If there is no such setting or the value is not of its type.
+        If there is no such setting or nothing could work with the value.
     """
     setting = OPERATIONAL.get(f"{section}.{item}")
     if setting is None:

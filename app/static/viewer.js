@@ -42,6 +42,7 @@
   function legend() {
     const list = field("legend");
     list.hidden = info.plane !== "DQ";
+    for (const label of box.querySelectorAll("[data-limits]")) label.hidden = !list.hidden; // flags have no range
     list.replaceChildren(...Object.entries(info.flags).map(([name, colour]) => {
       const item = document.createElement("li");
       const square = document.createElement("i");

@@ -1,23 +1,22 @@
 """What a frame has in common with others of its camera: read once for all that say the same.
 
 A night's frames differ in time, place and temperature, and agree in most of what their headers
-say. The first of them is read through cards that note which of them were looked at; another frame
-of the same layout in which all of those are the same has, for certain, the same result.
+say (`reduction.remembered`).
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from reduction.cards import CARD, Cards, HduHeader, Value
+from reduction.cards import Cards, HduHeader
 from reduction.frameinfo import Origin
 from reduction.headers import readers
+from reduction.headers.amplifiers import put_amplifiers
 from reduction.headers.draft import Draft
 from reduction.headers.identify import identify
 from reduction.headers.kinds import name_says, read_kind
 from reduction.headers.sections import Geometry, plane_shape, single, whole
 from reduction.headers.writer import Writer
-
-_MAX_NOTES = 32  # results remembered for one layout: exposures, bands and objects of a night
+from reduction.remembered import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,8 @@ class CommonPart:
     """Everything but time, place, temperature and what the configuration says.
 
     `values` and `origins` are copied before they are added to; `unusable` is the reason where the
-    array is no image.
+    array is no image. `is_whole` says that the amplifiers are among the values, because the
+    writer has no rule that comes last.
     """
 
     writer: Writer
@@ -33,44 +33,7 @@ class CommonPart:
     unusable: str | None
     values: dict[str, Any]
     origins: dict[str, Origin]
-
-
-class _Watched(Cards):
-    """Cards that note where those stand that were read."""
-
-    __slots__ = ("read",)
-
-    def __init__(self, cards: Cards) -> None:
-        super().__init__(cards.raw_bytes)
-        self.read: dict[int, None] = {}
-
-    def _note(self, keyword: str) -> None:
-        at = self._find(keyword)
-        if at is not None:
-            self.read[at - at % CARD] = None
-
-    def get(self, keyword: str, default: Value = None) -> Value:  # type: ignore[override]
-        self._note(keyword)
-        return super().get(keyword, default)
-
-    def text(self, keyword: str) -> str:
-        self._note(keyword)
-        return super().text(keyword)
-
-    def raw(self, keyword: str) -> str:
-        self._note(keyword)
-        return super().raw(keyword)
-
-    def comment(self, keyword: str) -> str:
-        self._note(keyword)
-        return super().comment(keyword)
-
-    def commentary(self, keyword: str) -> list[str]:
-        word = keyword.encode("latin-1").ljust(8)
-        for start in range(0, len(self.raw_bytes), CARD):
-            if self.raw_bytes.startswith(word, start):
-                self.read[start] = None
-        return super().commentary(keyword)
+    is_whole: bool
 
 
 def common_part(
@@ -93,22 +56,10 @@ def common_part(
     -------
     CommonPart
     """
-    if not cards.alone or detector is not None:
+    if detector is not None:
         return _read(hdu, cards, file_name, detector)
-    notes = cards.layout.notes
-    raw = cards.raw_bytes
-    told = hdu.index, hdu.shape, name_says(file_name)
-    for starts, results in notes.items():
-        known: CommonPart | None = results.get((told, *[raw[i : i + CARD] for i in starts]))
-        if known is not None:
-            return known
-    watched = _Watched(cards)
-    result = _read(hdu, watched, file_name, None)
-    if sum(map(len, notes.values())) >= _MAX_NOTES:
-        notes.clear()
-    starts = tuple(watched.read)
-    notes.setdefault(starts, {})[(told, *[raw[i : i + CARD] for i in starts])] = result
-    return result
+    told = "common", hdu.index, hdu.shape, name_says(file_name)
+    return remembered(cards, told, lambda watched: _read(hdu, watched, file_name, None))
 
 
 def _read(hdu: HduHeader, cards: Cards, file_name: str, detector: Geometry | None) -> CommonPart:
@@ -120,7 +71,10 @@ def _read(hdu: HduHeader, cards: Cards, file_name: str, detector: Geometry | Non
     _read_values(draft, writer, hdu.cards if not cards.alone else cards)
     geometry = _geometry(draft, writer, hdu, detector if unusable is None else None)
     draft.values |= {"nx": geometry.nx, "ny": geometry.ny}
-    return CommonPart(writer, geometry, unusable, draft.values, draft.origins)
+    is_whole = writer.last is None and len(geometry.amplifiers) == 1
+    if is_whole:
+        put_amplifiers(draft, geometry)
+    return CommonPart(writer, geometry, unusable, draft.values, draft.origins, is_whole)
 
 
 def _read_values(draft: Draft, writer: Writer, own: Cards) -> None:

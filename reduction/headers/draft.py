@@ -1,12 +1,9 @@
 """A FrameInfo in the making: values with the card, the rule and the doubt each came with."""
 
-from functools import lru_cache
 from typing import Any
 
 from reduction.cards import Cards
 from reduction.frameinfo import Origin
-
-_origin = lru_cache(maxsize=8192)(Origin)
 
 
 class Draft:
@@ -38,18 +35,18 @@ class Draft:
         """Set a field, with the card it came from ("" for none) and the rule that chose it."""
         self.values[name] = value
         card = self.cards.raw(keyword) if keyword else ""
-        self.origins[name] = _origin(card, rule, doubt)
+        self.origins[name] = Origin(card, rule, doubt)
 
     def refuse(self, name: str, keyword: str, rule: str, doubt: str) -> None:
         """Note that a field stays unset because its card cannot be believed."""
         self.values.pop(name, None)
-        self.origins[name] = _origin(self.cards.raw(keyword), rule, doubt)
+        self.origins[name] = Origin(self.cards.raw(keyword), rule, doubt)
 
     def doubt(self, name: str, why: str) -> None:
         """Doubt a field that has been set."""
-        old = self.origins.get(name) or _origin("", "default", None)
+        old = self.origins.get(name) or Origin("", "default")
         both = why if old.doubt is None else f"{old.doubt}; {why}"
-        self.origins[name] = _origin(old.card, old.rule, both)
+        self.origins[name] = Origin(old.card, old.rule, both)
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - a field of any type
         """Return a field set so far, None otherwise."""

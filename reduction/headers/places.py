@@ -2,10 +2,13 @@
 
 import math
 import re
+from typing import NamedTuple
 
 from reduction.camera import Observatory
+from reduction.cards import Cards
 from reduction.headers.draft import Draft
 from reduction.headers.values import degrees_of, number_of, sexagesimal
+from reduction.remembered import remembered
 
 # latitude, longitude, elevation
 _SITES = (
@@ -188,9 +191,15 @@ def _doubt_equinox(draft: Draft, ra_key: str) -> None:
         draft.doubt("dec_deg", f"of equinox {equinox:g}, not J2000")
 
 
-def _matrix(draft: Draft) -> tuple[float, float, float, float] | None:
+class _Celestial(NamedTuple):
+    """The linear part of a celestial WCS, degrees a pixel, and its scale in arcsec a pixel."""
+
+    matrix: tuple[float, float, float, float]
+    scale_arcsec: float
+
+
+def _matrix(cards: Cards) -> tuple[float, float, float, float] | None:
     """Return the linear part of the WCS, degrees a pixel."""
-    cards = draft.cards
     if "CD1_1" in cards:
         a, b, c, d = (number_of(cards, f"CD{ij}") or 0.0 for ij in ("1_1", "1_2", "2_1", "2_2"))
         return a, b, c, d
@@ -202,29 +211,33 @@ def _matrix(draft: Draft) -> tuple[float, float, float, float] | None:
     return a * one, b * one, c * two, d * two
 
 
-def wcs_scale_arcsec(draft: Draft) -> float | None:
-    """Return the pixel scale of a celestial WCS, None where there is none that can be meant."""
-    cards = draft.cards
+def _celestial(cards: Cards) -> _Celestial | None:
+    """Return the linear part of a celestial WCS, None where there is none that can be meant."""
     axis = cards.text("CTYPE1")[:4].strip("-").upper()
-    if axis not in ("RA", "DEC"):
-        return None
-    matrix = _matrix(draft)
+    matrix = _matrix(cards) if axis in ("RA", "DEC") else None
     if matrix is None:
         return None
     determinant = abs(matrix[0] * matrix[3] - matrix[1] * matrix[2])
     scale = 3600 * math.sqrt(determinant)
-    return scale if 0 < scale <= _COARSE_ARCSEC else None
+    return _Celestial(matrix, scale) if 0 < scale <= _COARSE_ARCSEC else None
+
+
+def wcs_scale_arcsec(cards: Cards) -> float | None:
+    """Return the pixel scale of a celestial WCS, None where there is none that can be meant."""
+    celestial = remembered(cards, "celestial", _celestial)
+    return None if celestial is None else celestial.scale_arcsec
 
 
 def _wcs_position(draft: Draft) -> bool:
     """Set the position of the frame's centre from its WCS, by its linear part alone."""
-    if wcs_scale_arcsec(draft) is None:
-        return False
     cards = draft.cards
+    celestial = remembered(cards, "celestial", _celestial)
+    if celestial is None:
+        return False
+    matrix = celestial.matrix
     first, second = number_of(cards, "CRVAL1"), number_of(cards, "CRVAL2")
     x0, y0 = number_of(cards, "CRPIX1"), number_of(cards, "CRPIX2")
-    matrix = _matrix(draft)
-    if first is None or second is None or matrix is None or (first == 0 and second == 0):
+    if first is None or second is None or (first == 0 and second == 0):
         return False
     dx = 0.0 if x0 is None else (draft.values["nx"] + 1) / 2 - x0
     dy = 0.0 if y0 is None else (draft.values["ny"] + 1) / 2 - y0

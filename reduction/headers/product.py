@@ -54,6 +54,7 @@ _TEXTS = frozenset(
     {"instrument", "telescope", "technique", "band", "band_raw", "object_name", "position_role"}
     | {"readout_mode", "proposal_code", "observer", "flat_source", "bayer_pattern"}
 )
+_MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 _LETTERS = {"bias": "B", "dark": "D", "flat": "F"}
 
 
@@ -106,13 +107,7 @@ def _facts(info: FrameInfo) -> list[ProductCard]:
             cards.append((keyword, value, comment))
     if info.band is not None:
         cards.append(("FILTER", info.band, "as BAND"))
-    for name, keyword, comment in (
-        ("start_utc", "DATE-OBS", "[UTC] start of the first exposure"),
-        ("mid_utc", "DATE-AVG", "[UTC] middle of the exposure"),
-    ):
-        when = getattr(info, name)
-        if when is not None:
-            cards.append((keyword, _iso(when), comment))
+    cards += _times(info)
     if info.night is not None:
         cards.append(("NIGHT", info.night.isoformat(), "local noon to noon"))
     if info.kind_doubt:
@@ -120,8 +115,26 @@ def _facts(info: FrameInfo) -> list[ProductCard]:
     return cards
 
 
+def _times(info: FrameInfo) -> list[ProductCard]:
+    cards: list[ProductCard] = []
+    for name, keyword, comment in (
+        ("start_utc", "DATE-OBS", "[UTC] start of the first exposure"),
+        ("mid_utc", "DATE-AVG", "[UTC] middle of the exposure"),
+    ):
+        when = getattr(info, name)
+        if when is not None:
+            cards.append((keyword, _iso(when), comment))
+    if info.start_utc is not None:
+        cards.append(("MJD-OBS", _mjd(info.start_utc), "[d] of DATE-OBS"))
+    return cards
+
+
 def _iso(when: datetime) -> str:
     return when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def _mjd(when: datetime) -> float:
+    return (when - _MJD_ZERO).total_seconds() / 86400
 
 
 def _provenance(provenance: Provenance) -> list[ProductCard]:
@@ -240,6 +253,8 @@ def reduced_cards(info: FrameInfo, result: Calibrated, provenance: Provenance) -
     if info.saturation_adu is not None:
         level = info.saturation_adu * (gain if electrons else 1.0)
         cards.append(("SATURATE", level, f"[{result.image.unit}] before bias and flat"))
+    if info.ra_deg is not None and "ra_deg" not in info.doubts:
+        cards.append(("RADESYS", "ICRS", "as translated; see POSROLE"))
     cards += _facts(info) + _stats(result.stats, result.image.unit)
     cards += [
         (f"N{name.replace('_', '').upper()}"[:8], count, f"pixels flagged {name}")

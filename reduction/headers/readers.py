@@ -3,6 +3,7 @@
 import math
 import re
 from functools import lru_cache
+from typing import Final
 
 from reduction.cards import Cards
 from reduction.frameinfo import FrameKind
@@ -199,6 +200,11 @@ def _celsius(draft: Draft, keyword: str, value: float, kelvin: bool) -> tuple[fl
     return value, None
 
 
+# What controllers write where they read no sensor. Liquid nitrogen cools to -196, and detectors
+# do run at -100 and below, so only these very numbers are refused.
+_NO_TEMPERATURES: Final = frozenset({-99.0, -999.0, -9999.0})
+
+
 def read_temperature(draft: Draft, writer: Writer) -> None:
     """Set the detector's temperature and set point, degrees Celsius; -1 kelvin means none."""
     for name, keywords in (
@@ -209,7 +215,9 @@ def read_temperature(draft: Draft, writer: Writer) -> None:
         if found is None:
             continue
         value, doubt = _celsius(draft, found[0], found[1], writer.kelvin)
-        if value >= -_KELVIN:
+        if found[1] in _NO_TEMPERATURES:
+            draft.put(name, None, found[0], f"{found[1]:g} stands for no temperature")
+        elif value >= -_KELVIN:
             draft.put(name, round(value, 6), found[0], "degrees Celsius", doubt)
 
 
@@ -239,7 +247,7 @@ def read_binning(draft: Draft) -> None:
 
 def read_scale(draft: Draft) -> None:
     """Set the pixel scale (arcsec): WCS, stated, else pixel size over focal length."""
-    scale = wcs_scale_arcsec(draft)
+    scale = wcs_scale_arcsec(draft.cards)
     if scale is not None:
         draft.put("pixel_scale_arcsec", scale, "CTYPE1", "of the WCS")
         return

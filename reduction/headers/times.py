@@ -2,8 +2,8 @@
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import NamedTuple
 
 from reduction.headers.draft import Draft
 from reduction.headers.values import first_number, number_of, sexagesimal
@@ -16,8 +16,10 @@ _TIME_KEYWORDS = (
 _MJD_KEYWORDS = ("MJD-BEG", "MJD-OBS", "MJD", "MJDSTART", "TEXPSTRT")
 _JD_KEYWORDS = ("JD-OBS", "JD", "JULIAN", "JD_START")
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
+_DAY = timedelta(days=1)
 _MJD_1970 = 40587
 _MJD_2200 = 124593
+_FIRST_NIGHT = datetime(1, 1, 3, tzinfo=UTC)  # the evening before must be a date too
 _JD_MINUS_MJD = 2400000.5
 _CONFLICT_S = 2.0  # MJD-OBS and DATE-OBS further apart than this disagree
 _TT_MINUS_TAI_S = 32.184
@@ -39,8 +41,7 @@ _OLD_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2})")
 _CLOCK = re.compile(r"\d{1,2}[: ]\d{1,2}([: ]\d{1,2}(\.\d*)?)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A parsed date: at midnight where it held no time; `local` where it named another zone."""
 
     when: datetime
@@ -153,8 +154,8 @@ def _date_start(draft: Draft) -> bool:
     return False
 
 
-def _mjd_of(draft: Draft) -> tuple[str, float, float] | None:
-    """Return the keyword of a Julian date, its MJD, and half a step of its last digit in s."""
+def _mjd_of(draft: Draft) -> tuple[str, float] | None:
+    """Return the keyword of a Julian date, and its MJD."""
     found = first_number(draft.cards, _MJD_KEYWORDS)
     offset = 0.0
     if found is None:
@@ -165,16 +166,21 @@ def _mjd_of(draft: Draft) -> tuple[str, float, float] | None:
     keyword, value = found
     if offset == 0.0 and value > _JD_MINUS_MJD:
         offset = _JD_MINUS_MJD  # a JD under the name of an MJD
+    return keyword, value - offset
+
+
+def _rounding_s(draft: Draft, keyword: str) -> float:
+    """Return half a step of the last digit of a Julian date, in seconds."""
     decimals = len(draft.cards.text(keyword).partition(".")[2].rstrip())
-    return keyword, value - offset, 0.5 * 86400 / 10 ** min(decimals, 12)
+    return 43200 / 10.0 ** min(decimals, 12)
 
 
 def _mjd_start(draft: Draft) -> bool:
     found = _mjd_of(draft)
     if found is None or not _MJD_1970 <= found[1] <= _MJD_2200:
         return False
-    keyword, mjd, rounding_s = found
-    doubt = "too few digits for a time" if rounding_s > _CONFLICT_S else None
+    keyword, mjd = found
+    doubt = "too few digits for a time" if _rounding_s(draft, keyword) > _CONFLICT_S else None
     when = _MJD_EPOCH + timedelta(days=mjd)
     draft.put("start_utc", when, keyword, "Julian date, UTC", doubt)
     return True
@@ -196,10 +202,11 @@ def _doubt_conflict(draft: Draft) -> None:
     origin = draft.origins["start_utc"]
     if found is None or origin.card.startswith(found[0]):
         return
-    start = (draft.get("start_utc") - _MJD_EPOCH).total_seconds() / 86400
-    apart_s = abs(start - found[1]) * 86400
+    apart_s = abs((draft.get("start_utc") - _MJD_EPOCH) / _DAY - found[1]) * 86400
     half_s = 0.5 * (draft.get("exptime_s") or 0.0)
-    if apart_s > _CONFLICT_S + 2 * found[2] and abs(apart_s - half_s) > _CONFLICT_S:
+    if apart_s <= _CONFLICT_S or abs(apart_s - half_s) <= _CONFLICT_S:
+        return
+    if apart_s > _CONFLICT_S + 2 * _rounding_s(draft, found[0]):
         draft.doubt("start_utc", f"{found[0]} says {apart_s:.0f} s otherwise")
 
 
@@ -224,7 +231,7 @@ def read_times(draft: Draft, now: datetime) -> None:
         draft.values["start_utc"] -= timedelta(seconds=off_s)
     start: datetime = draft.values["start_utc"]
     _doubt_conflict(draft)
-    if start > now + timedelta(days=1):
+    if start > now + _DAY:
         draft.doubt("start_utc", "in the future")
     if start.year < 1970:
         draft.doubt("start_utc", "before 1970")
@@ -232,13 +239,14 @@ def read_times(draft: Draft, now: datetime) -> None:
 
 
 def _read_middle(draft: Draft, start: datetime, exptime_s: float) -> None:
-    moment = parse_moment(draft.cards.text("DATE-AVG"))
+    middle = draft.cards.text("DATE-AVG")
+    moment = parse_moment(middle) if middle else None
     if moment and moment.has_time and start <= moment.when <= start + timedelta(days=1):
         draft.put("mid_utc", moment.when, "DATE-AVG", "the middle the header states")
         return
-    middle = number_of(draft.cards, "MJD-AVG")
-    if middle is not None and _MJD_1970 <= middle <= _MJD_2200:
-        draft.put("mid_utc", _MJD_EPOCH + timedelta(days=middle), "MJD-AVG", "as stated")
+    mjd = number_of(draft.cards, "MJD-AVG")
+    if mjd is not None and _MJD_1970 <= mjd <= _MJD_2200:
+        draft.put("mid_utc", _MJD_EPOCH + timedelta(days=mjd), "MJD-AVG", "as stated")
         return
     try:
         draft.put("mid_utc", start + timedelta(seconds=exptime_s / 2), "", "start + exposure / 2")
@@ -255,8 +263,8 @@ def read_night(draft: Draft) -> None:
     if start is None:
         return
     longitude = draft.get("longitude_deg")
-    shift = timedelta(hours=12) - timedelta(hours=(longitude or 0.0) / 15)
+    shift = timedelta(hours=12 - (longitude or 0.0) / 15)
     doubt = "no longitude is known: Greenwich's noon" if longitude is None else None
-    if start - datetime.min.replace(tzinfo=UTC) <= timedelta(days=2):
+    if start < _FIRST_NIGHT:
         return
     draft.put("night", (start - shift).date(), "", "local mean noon to noon", doubt)

@@ -1,13 +1,15 @@
 """From the headers of a file to what its exposures are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from reduction.camera import Amplifier, CameraProfile, Observatory
+from reduction.camera import CameraProfile, Observatory
 from reduction.cards import Cards, FileHeaders, HduHeader
 from reduction.errors import BadFileError
-from reduction.frameinfo import FrameInfo, FrameKind
+from reduction.frameinfo import FrameInfo, FrameKind, Origin
 from reduction.headers import readers
+from reduction.headers.amplifiers import put_amplifiers
 from reduction.headers.common_part import common_part
 from reduction.headers.draft import Draft
 from reduction.headers.kinds import set_kind
@@ -17,13 +19,13 @@ from reduction.headers.profiles import apply_profile, matching_profile
 from reduction.headers.sections import Geometry, mosaic
 from reduction.headers.times import read_night, read_times
 from reduction.headers.writer import Writer
+from reduction.remembered import remembered
 
 # Planes that belong to an image and are none of their own.
 _AUXILIARY = frozenset(
     {"UNCERT", "UNCERTAINTY", "ERR", "ERROR", "SIGMA", "VAR", "VARIANCE", "IVAR", "WEIGHT", "WHT"}
     | {"MASK", "DQ", "FLAGS", "BPM", "QUALITY", "PSFIMAGE"}
 )
-_AMPLIFIER_FIELDS = ("gain_e_per_adu", "read_noise_e", "saturation_adu")
 
 
 def translate(
@@ -64,15 +66,23 @@ def translate(
     """
     if is_product(file):
         return [translate_product(file)]
-    images = [hdu for hdu in file.hdus if hdu.shape]
-    if not images:
-        raise BadFileError("no_image", f"{file_name} holds no image.")
+    own = _images(file, file_name)
     context = _Context(file.hdus[0], file_name, profiles, site, now or datetime.now(UTC))
-    own = [h for h in images if h.cards.text("EXTNAME").strip().upper() not in _AUXILIARY] or images
     detector = mosaic(own) if all(_has_detector_section(hdu) for hdu in own) else None
     if detector is not None:
         return [context.translate(own[0], detector)]
     return [context.translate(hdu, _detector_of(hdu)) for hdu in own]
+
+
+def _images(file: FileHeaders, file_name: str) -> list[HduHeader]:
+    """Return the HDUs that hold exposures."""
+    images = [hdu for hdu in file.hdus if hdu.shape]
+    if not images:
+        raise BadFileError("no_image", f"{file_name} holds no image.")
+    if len(images) == 1:
+        return images
+    named = [(hdu, hdu.cards.text("EXTNAME").strip().upper()) for hdu in images]
+    return [hdu for hdu, name in named if name not in _AUXILIARY] or images
 
 
 def _has_detector_section(hdu: HduHeader) -> bool:
@@ -115,7 +125,9 @@ class _Context:
             apply_profile(draft, profile)
         if common.unusable is not None:
             _make_unusable(draft, common.unusable)
-        return _finished(draft, common.geometry)
+        if profile is not None or not common.is_whole:
+            put_amplifiers(draft, common.geometry)
+        return FrameInfo(**draft.values, origins=draft.origins)
 
     def _cards(self, hdu: HduHeader) -> Cards:
         if hdu.index == 0 or hdu.cards.get("INHERIT") is False:
@@ -123,12 +135,19 @@ class _Context:
         return hdu.cards.inheriting(self.primary.cards)
 
     def _place(self, draft: Draft, writer: Writer) -> None:
-        readers.read_temperature(draft, writer)
+        _put_remembered(
+            draft, ("temperature", writer), lambda own: readers.read_temperature(own, writer)
+        )
         readers.read_airmass(draft)
         profile = self._profile(draft)
         profile_site = profile.site if profile else None
-        over = profile_site is not None
-        read_site(draft, profile_site or self.site, over=over, west=writer.west)
+        over, west = profile_site is not None, writer.west
+        site = profile_site or self.site
+        _put_remembered(
+            draft,
+            ("site", site, over, west),
+            lambda own: read_site(own, site, over=over, west=west),
+        )
         read_times(draft, self.now)
         read_night(draft)
         read_position(draft, writer.positions)
@@ -141,65 +160,22 @@ class _Context:
         return matching_profile(self.profiles, draft.values["instrument"], telescope)
 
 
+def _put_remembered(draft: Draft, purpose: Hashable, read: Callable[[Draft], None]) -> None:
+    """Let a reader that needs nothing but the cards add to a draft, from memory where it can."""
+
+    def part(cards: Cards) -> tuple[dict[str, Any], dict[str, Origin]]:
+        own = Draft(cards, draft.file_name)
+        read(own)
+        return own.values, own.origins
+
+    values, origins = remembered(draft.cards, purpose, part)
+    draft.values |= values
+    draft.origins |= origins
+
+
 def _make_unusable(draft: Draft, reason: str) -> None:
     draft.put("unusable", reason, "NAXIS", "its axes")
     if "colour" in reason:
         set_kind(draft, FrameKind.UNKNOWN, "NAXIS", "its axes", reason)
     elif not draft.get("level"):
         draft.put("level", 3, "NAXIS", "a spectrum without its second dimension")
-
-
-def _finished(draft: Draft, geometry: Geometry) -> FrameInfo:
-    amplifiers = _amplifiers(draft, geometry.amplifiers)
-    draft.put("amplifiers", amplifiers, geometry.card, geometry.rule, geometry.doubt)
-    draft.values["hdus"] = tuple(dict.fromkeys(a.hdu for a in amplifiers))
-    return FrameInfo(**draft.values, origins=draft.origins)
-
-
-def _amplifiers(draft: Draft, amplifiers: tuple[Amplifier, ...]) -> tuple[Amplifier, ...]:
-    """Give every amplifier what is known of it: the profile's value, its own, the frame's."""
-    known: dict[str, float] = {}
-    settled: dict[str, float] = {}
-    for name in _AMPLIFIER_FIELDS:
-        value = draft.get(name)
-        if value is None:
-            continue
-        by_profile = draft.origins[name].rule.startswith("camera profile")
-        (settled if by_profile else known)[name] = value
-    if len(amplifiers) > 1:
-        _put_joint_values(draft, amplifiers, settled)
-    if not known and not settled:
-        return amplifiers
-    return tuple(_filled(amplifier, known, settled) for amplifier in amplifiers)
-
-
-def _put_joint_values(
-    draft: Draft, amplifiers: tuple[Amplifier, ...], settled: dict[str, float]
-) -> None:
-    """Set what the frame has as a whole: mean gain and noise, the lowest saturation."""
-    for name, rule in (
-        ("gain_e_per_adu", "mean of its amplifiers"),
-        ("read_noise_e", "mean of its amplifiers"),
-        ("saturation_adu", "lowest of its amplifiers"),
-    ):
-        own = [value for a in amplifiers if (value := getattr(a, name)) is not None]
-        if own and name not in settled:
-            joint = min(own) if name == "saturation_adu" else sum(own) / len(own)
-            draft.put(name, joint, "", rule)
-
-
-def _filled(amplifier: Amplifier, known: dict[str, float], settled: dict[str, float]) -> Amplifier:
-    def value(name: str, own: float | None) -> float | None:
-        return settled.get(name, known.get(name) if own is None else own)
-
-    return Amplifier(
-        amplifier.hdu,
-        amplifier.data,
-        amplifier.overscan,
-        amplifier.target,
-        amplifier.flip_x,
-        amplifier.flip_y,
-        value("gain_e_per_adu", amplifier.gain_e_per_adu),
-        value("read_noise_e", amplifier.read_noise_e),
-        value("saturation_adu", amplifier.saturation_adu),
-    )

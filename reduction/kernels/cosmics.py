@@ -106,6 +106,24 @@ def edge_at(
 
 
 @njit(cache=True, nogil=True)
+def stands_out(
+    planes: tuple[Floats, Floats, Floats],
+    y: int,
+    x: int,
+    threshold: float,
+    work: tuple[Floats, Floats],
+) -> bool:
+    """Tell whether `edge_at` passes a threshold.
+
+    The smooth part is never below zero: where the pixel's own edge is too small, which most are
+    near stars, the medians of all its neighbours need not be taken.
+    """
+    image, variance, noise = planes
+    own = laplacian(image, y, x) / (2 * noise_at(variance, noise, y, x, work[0]))
+    return bool(own > threshold and edge_at(planes, y, x, work) > threshold)
+
+
+@njit(cache=True, nogil=True)
 def structure_at(
     planes: tuple[Floats, Floats, Floats], y: int, x: int, work: tuple[Floats, Floats]
 ) -> np.float32:
@@ -132,9 +150,9 @@ def is_hit(
     work: tuple[Floats, Floats],
 ) -> bool:
     """Tell whether a pixel's edge passes the noise, and the structure a star would have."""
-    edge = edge_at(planes, y, x, work)
-    if not edge > limits[0]:
+    if not stands_out(planes, y, x, limits[0], work):
         return False
+    edge = edge_at(planes, y, x, work)
     return bool(edge / structure_at(planes, y, x, work) > limits[1])
 
 
@@ -201,13 +219,13 @@ def grow_hits(
             y, x = marked[k, 0], marked[k, 1]
             for j in range(max(0, y - 1), min(ny, y + 2)):
                 for i in range(max(0, x - 1), min(nx, x + 2)):
-                    if hits[j, i] or excluded[j, i] or not edge_at(planes, j, i, work) > threshold:
-                        continue
-                    hits[j, i] = True
-                    if n == len(marked):
-                        marked = np.concatenate((marked, np.empty_like(marked)))
-                    marked[n, 0], marked[n, 1] = j, i
-                    n += 1
+                    new = not (hits[j, i] or excluded[j, i])
+                    if new and stands_out(planes, j, i, threshold, work):
+                        hits[j, i] = True
+                        if n == len(marked):
+                            marked = np.concatenate((marked, np.empty_like(marked)))
+                        marked[n, 0], marked[n, 1] = j, i
+                        n += 1
     return marked[:n].copy()
 
 

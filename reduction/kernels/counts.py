@@ -18,6 +18,7 @@ from reduction.kernels.combine import (
     Floats,
     Pairs,
     combine_pixel,
+    doubtful,
 )
 
 Shifts = npt.NDArray[np.float64]
@@ -25,7 +26,6 @@ Shifts = npt.NDArray[np.float64]
 LANE_BYTES = 20 * 1024  # of sorted counts; their moments need as much again of the first cache
 NO_WEIGHTS = np.empty(0, np.float32)
 NO_STACK = np.empty((0, 0), np.float32)
-NO_LANE = np.empty((0, 0), np.uint16)
 
 
 def counts_scratch(n: int) -> Counts:
@@ -37,12 +37,14 @@ def counts_scratch(n: int) -> Counts:
 
 
 @njit(cache=True, nogil=True)
-def exchange_counts(a: Counts, b: Counts) -> None:
-    """Put the smaller of every pair of counts in `a`, the larger in `b`."""
-    for k in range(a.size):
-        x, y = a[k], b[k]
-        a[k] = x if x < y else y
-        b[k] = y if x < y else x
+def sort_counts(lane: Counts, w: int, pairs: Pairs) -> None:
+    """Sort the first `w` pixels of a lane, all at once: smaller counts to lower rows."""
+    for c in range(pairs.shape[0]):
+        a, b = pairs[c, 0], pairs[c, 1]
+        for k in range(w):
+            x, y = lane[a, k], lane[b, k]
+            lane[a, k] = min(x, y)
+            lane[b, k] = max(x, y)
 
 
 @njit(cache=True, nogil=True)
@@ -178,26 +180,22 @@ def store_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
 
 
 @njit(cache=True, nogil=True)
-def take_column(
-    lane: Counts,
+def exact_column(
     raw: Counts,
     decoding: tuple[bool, int],
     shifts: Shifts,
-    place: tuple[int, int, int],
+    common: float,
+    place: tuple[int, int],
     column: npt.NDArray[np.float64],
 ) -> None:
-    """Write one pixel's values, sorted: from a sorted lane, or exactly where that is empty."""
-    row, p, k = place
-    if lane.size:
-        for i in range(lane.shape[0]):
-            column[i] = lane[i, k]
-        return
+    """Write one pixel's exact values, sorted."""
+    row, x = place
     flip = np.uint16(decoding[1])
     for i in range(raw.shape[0]):
-        v = raw[i, row, p + k]
+        v = raw[i, row, x]
         if decoding[0]:
             v = np.uint16((v << np.uint16(8)) | (v >> np.uint16(8)))
-        value = float(v ^ flip) + shifts[i, row]
+        value = float(v ^ flip) + shifts[i, row] + common
         b = i
         while b > 0 and column[b - 1] > value:
             column[b] = column[b - 1]
@@ -230,26 +228,25 @@ def combine_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by o
     first = np.empty(width, np.int32)
     s1, s2 = np.empty(width, np.float32), np.empty(width, np.float32)
     accepted, inside = np.empty(width, np.bool_), np.empty(width, np.bool_)
-    column = np.empty(n, np.float64)
+    column, places = np.empty(n, np.float64), np.empty(width, np.int64)
+    common = limits[5]
     margin = 0.0 if np.all(shifts == np.rint(shifts)) else 1.0
     for r in range(rows):
         for p in range(0, nx, width):
             e = min(nx, p + width)
             w, o = e - p, r * nx
             load_lane(raw, (r, p, e), decoding, shifts, scratch, first, s1, s2)
-            for c in range(pairs.shape[0]):
-                exchange_counts(scratch[pairs[c, 0], :w], scratch[pairs[c, 1], :w])
+            sort_counts(scratch, w, pairs)
             store = data[o + p : o + e], variance[o + p : o + e], count[o + p : o + e]
-            store_counts(scratch, method == MEDIAN, limits[5], first, s1, s2, store)
+            store_counts(scratch, method == MEDIAN, common, first, s1, s2, store)
             accept_counts(scratch, method, limits, margin, s1, s2, inside, accepted[:w])
-            for k in range(w):
-                if accepted[k]:
-                    continue
-                sorted_here = margin == 0 and inside[k]
-                take_column(
-                    scratch if sorted_here else NO_LANE, raw, decoding, shifts, (r, p, k), column
-                )
-                column += limits[5]
+            for j in range(doubtful(accepted, w, places)):
+                k = places[j]
+                if margin == 0 and inside[k]:
+                    for i in range(n):
+                        column[i] = scratch[i, k] + common
+                else:
+                    exact_column(raw, decoding, shifts, common, (r, p + k), column)
                 pixel = o + p + k
                 combine_pixel(
                     NO_STACK, pixel, column, n, NO_WEIGHTS, method, limits, data, variance, count

@@ -1,6 +1,7 @@
 """Synthetic frames for the timings: raw files as a camera writes them, and their masters."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,8 +118,8 @@ def sky_and_stars(side: int, seed: int) -> tuple[Plane, npt.NDArray[np.float64]]
     """Return the electrons a field gives before the optics dim them."""
     rng = np.random.default_rng(seed)
     axis = np.arange(side, dtype=np.float32) / side
-    electrons = 400 + 60 * np.broadcast_to(axis, (side, side)) + 30 * axis[:, None]
-    electrons = electrons.astype(np.float32)
+    across = np.broadcast_to(axis, (side, side))
+    electrons: Plane = (400 + 60 * across + 30 * axis[:, None]).astype(np.float32)
     return electrons, add_stars(electrons, 5000 * side * side // 4096**2, rng)
 
 
@@ -169,12 +170,12 @@ def make_small(folder: Path, n: int) -> None:
 
 def make_all(folder: Path, *, side: int, frames: int, small: int) -> None:
     """Make what is not there yet."""
-    parts = (
-        ("bias", lambda to: make_biases(to, side, frames)),
-        ("science", lambda to: make_science(to, side, 2)),
-        ("small", lambda to: make_small(to, small)),
-    )
-    for name, make in parts:
+    parts = {
+        "bias": partial(make_biases, side=side, n=frames),
+        "science": partial(make_science, side=side, n=2),
+        "small": partial(make_small, n=small),
+    }
+    for name, make in parts.items():
         done = folder / f"{name}.done"
         if not done.exists():
             print(f"making {name} frames ...", file=sys.stderr, flush=True)

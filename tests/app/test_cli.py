@@ -114,6 +114,35 @@ def test_user_is_made_and_can_sign_in(app: Flask) -> None:
     assert "night-sky-7" not in result.output
 
 
+def test_password_is_a_line_of_input_where_there_is_no_terminal(app: Flask) -> None:
+    result = run(app, "user", "create", "ada", text="night-sky-7\r\n")
+
+    assert (result.exit_code, result.output) == (0, "ada (observer) can sign in now\n")
+    assert accounts.authenticate("ada", "night-sky-7").username == "ada"
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "sentence"),
+    [
+        (["ada", "lovelace"], "night-sky-7\n", "a user name is one word: 'ada lovelace' are 2"),
+        (["  "], "night-sky-7\n", "a user name is needed, and it must not be blank"),
+        ([], "night-sky-7\n", "a user name is needed, and it must not be blank"),
+        (["ada lovelace"], "night-sky-7\n", "Enter a valid username"),
+        (["ada"], "", "no password: give one as a line of input, or with --password"),
+    ],
+)
+def test_user_that_cannot_be_made_is_refused_in_a_line(
+    app: Flask, words: list[str], text: str, sentence: str
+) -> None:
+    result = run(app, "user", "create", *words, text=text)
+
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+    assert result.output.startswith("Error: ")
+    assert sentence in result.output
+    assert db.session.scalars(select(User)).all() == []
+
+
 def test_user_that_exists_is_refused_in_a_line(app: Flask) -> None:
     make_user("ada")
 

@@ -7,11 +7,14 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 
+from app import __main__ as main
 from app import config, logs, queue_server, startup
+from app.__main__ import Watch
 from app.config import SETTINGS
 from app.paths import Paths
 from app.services import courier
@@ -67,7 +70,7 @@ def test_bad_setting_is_told_in_a_sentence(tmp_path: Path) -> None:
 
     assert (ended.returncode, ended.stderr.strip()) == (
         2,
-        "coelostat: server.workers must be a int, not 'many'",
+        "coelostat: server.workers must be a whole number, not 'many'",
     )
 
 
@@ -234,3 +237,115 @@ def test_example_configuration_lists_every_setting_with_its_default(app: Flask) 
 
     listed = {f"{s}.{i}": value for s, items in table.items() for i, value in items.items()}
     assert listed == {setting.name: setting.default for setting in SETTINGS}
+
+
+def watch(settings: config.Config, **options: Any) -> Watch:
+    return Watch(Supervisor([], dict(os.environ)), settings, **options)
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "missing_parts", lambda _bind: [])
+
+
+@pytest.mark.parametrize(
+    ("bind", "is_reached_by_others"),
+    [("0.0.0.0:8000", True), ("[::]:8000", True), ("127.0.0.1:8000", False)],
+)
+def test_address_for_other_machines_is_told_only_where_they_are_served(
+    bind: str, is_reached_by_others: bool
+) -> None:
+    lines = main.addresses(bind)
+
+    assert any(line.startswith("from the LAN: ") for line in lines) is is_reached_by_others
+
+
+@pytest.mark.usefixtures("whole")
+def test_first_users_password_is_the_last_word_of_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load(tmp_path, COELOSTAT_BIND="127.0.0.1:8000")
+    Paths.of(settings).make()
+    look = watch(settings, with_demo=False, last_words=["first user: admin, password: secret"])
+
+    look()
+    look()
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Coelostat is at http://127.0.0.1:8000/",
+        "first user: admin, password: secret",
+    ]
+
+
+@pytest.mark.usefixtures("whole")
+def test_first_users_password_is_said_again_once_the_demonstration_has_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load(tmp_path, COELOSTAT_BIND="127.0.0.1:8000")
+    Paths.of(settings).make()
+    look = watch(settings, with_demo=True, last_words=["first user: admin, password: secret"])
+    look()
+    (demo,) = look.crew.parts
+    demo.process = subprocess.Popen(["sleep", "60"])
+    look()
+    before = capsys.readouterr().out
+
+    demo.process.kill()
+    demo.process.wait()
+    look()
+    look()
+
+    assert before.count("secret") == 1
+    assert capsys.readouterr().out == "first user: admin, password: secret\n"
+
+
+@pytest.mark.usefixtures("whole")
+def test_raw_that_is_not_there_is_told_once_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load(tmp_path / "instance", COELOSTAT_RAW=str(tmp_path / "disk" / "raw"))
+    Paths.of(settings).make()
+    look = watch(settings, with_demo=False)
+
+    look()
+    look()
+
+    said = f"The RAW folder {tmp_path}/disk/raw is not there. Is its disk mounted?"
+    assert capsys.readouterr().out.splitlines()[0] == said
+
+
+def test_instance_folder_gets_the_example_configuration_but_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COELOSTAT_INSTANCE", str(tmp_path))
+    given = (ROOT / "instance" / "config.example.toml").read_text()
+
+    startup.load_config()
+    assert (tmp_path / "config.example.toml").read_text() == given
+    (tmp_path / "config.example.toml").write_text("# ours")
+    startup.load_config()
+
+    assert (tmp_path / "config.example.toml").read_text() == "# ours"
+
+
+def test_parts_of_one_stage_are_stopped_together() -> None:
+    script = "trap 'sleep 1; exit' TERM; echo; while :; do sleep 0.05; done"
+    parts = [Part(name, ["sh", "-c", script], stage=1) for name in "abc"]
+    crew = Supervisor(parts, dict(os.environ))
+    for part in parts:
+        part.process = subprocess.Popen(part.command, stdout=subprocess.PIPE)
+    for part in parts:
+        assert part.process is not None
+        assert part.process.stdout is not None
+        part.process.stdout.readline()  # it listens to the signal now
+    began = time.monotonic()
+
+    crew.stop()
+    took_s = time.monotonic() - began
+
+    for part in parts:
+        assert part.process is not None
+        assert part.process.stdout is not None
+        part.process.stdout.close()
+    assert took_s < 2.5
+    assert not any(part.is_alive() for part in parts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import find_binaries, server
+from tests.postgres import DATABASES, find_binaries, server
 from tests.realdata import IN_CI
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -25,6 +25,7 @@ def test_database_part_passes_on_postgresql() -> None:
     with server(binaries) as url:
         environ = os.environ | {"TEST_DATABASE_URL": url}
         command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+        command += ["-n", str(len(DATABASES)), "--dist", "loadfile"]
         done = subprocess.run(
             [*command, *DATABASE_TESTS], cwd=ROOT, env=environ, capture_output=True, text=True
         )

@@ -74,7 +74,7 @@ def test_observer_walks_from_sign_in_to_a_reduced_frame(
     page.get_by_label("File name").fill("bias-00")
     page.get_by_label("Kind").select_option("")
     expect(rows).to_have_count(PARAMS.n_bias)
-    expect(page).to_have_url(re.compile("contains=bias-00"))
+    expect(page).to_have_url(re.compile("name_has=bias-00"))
 
     # The plan says what each science frame would get before anything runs.
     page.get_by_role("link", name="Plan", exact=True).click()

@@ -155,6 +155,26 @@ def test_killed_runner_leaves_no_process_and_loses_no_job(
         assert db.session.query(AuditEntry).filter_by(subject=str(job_id)).count() == 1
 
 
+def test_job_of_a_killed_worker_does_not_wait_for_the_end_of_its_lease(
+    make_program: Callable[[str], Program],
+) -> None:
+    program = make_program(SETTINGS.replace("lease_s = 3", "lease_s = 600"))
+    program.start()
+    program.wait_until_whole(workers=1)
+    with program.context():
+        job_id, horse = start_deaf_job(program)
+
+        os.kill(program.processes()["worker"][0], signal.SIGKILL)
+        wait_for(lambda: state_of(job_id) != "running", 5)
+        is_over_when_taken_back = not is_alive(horse)
+        status, answer = program.health()
+        wait_for(lambda: _is_running(job_id, 2), 60)
+
+    assert is_over_when_taken_back
+    assert (status, answer["worker"]) == (503, 0)
+    assert program.stop() == 0
+
+
 def test_stopping_in_order_gives_a_running_job_back_without_blame(
     make_program: Callable[[str], Program],
 ) -> None:

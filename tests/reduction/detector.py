@@ -125,3 +125,9 @@ class Detector:
 def with_plane(exposure: Exposure, plane: npt.NDArray[np.generic]) -> Exposure:
     """Return an exposure with other stored pixels."""
     return replace(exposure, planes={0: plane})
+
+
+def pixels(exposure: Exposure) -> npt.NDArray[np.int16]:
+    """Return a copy of an exposure's stored pixels, to be changed (of any type, for that)."""
+    copy: npt.NDArray[np.int16] = np.array(exposure.planes[0])
+    return copy

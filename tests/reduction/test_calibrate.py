@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from reduction.calibrate import needless_dark
 from reduction.camera import Amplifier, Section
 from reduction.errors import ShapeMismatchError
 from reduction.exposure import Exposure
@@ -21,7 +22,7 @@ from reduction.recipes import (
     make_dark,
     make_flat,
 )
-from tests.reduction.detector import Detector, with_plane
+from tests.reduction.detector import Detector, pixels, with_plane
 
 NO_HITS = CalibrateParams(cosmic_rays=None)
 Plane = npt.NDArray[np.float64]
@@ -157,7 +158,8 @@ def test_frame_without_masters_is_reduced_as_far_as_possible_and_says_so(
         "no flat in band V",
     ]
     assert result.image.shape == (camera.ny, camera.nx)
-    assert result.stats.median == pytest.approx(900, rel=0.05)
+    dimmed = 900 * np.median(camera.response())
+    assert result.stats.median == pytest.approx(dimmed, rel=0.01)
 
 
 def test_cold_detector_needs_no_dark(rng: np.random.Generator) -> None:
@@ -168,6 +170,8 @@ def test_cold_detector_needs_no_dark(rng: np.random.Generator) -> None:
     result = calibrate(cold, calibrations=Calibrations(), params=NO_HITS)
 
     assert not any("no dark" in sentence for sentence in result.missing)
+    assert "no dark needed: a detector at -100.0 C" in " ".join(result.notes)
+    assert needless_dark(-69.0) == needless_dark(None) == ""
 
 
 def test_steps_done_by_the_writer_are_not_done_twice(rng: np.random.Generator) -> None:
@@ -281,7 +285,7 @@ def test_nan_and_master_defects_are_flagged_and_counted(rng: np.random.Generator
     camera = Detector(dtype=">f4", hot=[(30, 40)])
     masters = masters_of(camera, rng)
     raw = camera.expose(FrameKind.SCIENCE, rng, 900.0, exptime_s=50.0)
-    plane = np.array(raw.planes[0])
+    plane = pixels(raw)
     plane[5, 6] = np.nan
     plane[7, 8] = np.inf
 
@@ -405,7 +409,7 @@ def test_hits_of_a_frame_are_flagged_and_left(rng: np.random.Generator) -> None:
     camera = Detector()
     masters = masters_of(camera, rng)
     raw = camera.expose(FrameKind.SCIENCE, rng, 400.0, exptime_s=10.0)
-    plane = np.array(raw.planes[0])
+    plane = pixels(raw)
     plane[60, 70:76] += 1500
 
     result = calibrate(with_plane(raw, plane), calibrations=masters)

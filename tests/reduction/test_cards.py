@@ -7,7 +7,8 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reduction.cards import Cards, FileHeaders, HduHeader, parse_value
+from reduction.cards import Cards, FileHeaders, HduHeader
+from reduction.cardvalues import parse_value
 
 ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)
 

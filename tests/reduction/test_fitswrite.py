@@ -97,3 +97,11 @@ def test_encoding_agrees_with_astropys_for_many_sums() -> None:
 
     for total in rng.integers(0, 2**32, 200, dtype=np.uint64):
         assert encode_checksum(int(total)) == hdu._char_encode(0xFFFFFFFF - int(total))
+
+
+def test_comment_without_room_loses_whole_words() -> None:
+    value = "v" * 52
+
+    card = format_card("BIASFILE", value, "master bias used").decode().rstrip()
+
+    assert card == f"BIASFILE= '{value}' / master bias"

@@ -19,13 +19,21 @@ from reduction.recipes import (
     make_dark,
     make_flat,
 )
-from tests.reduction.detector import Detector, with_plane
+from tests.reduction.detector import Detector, pixels, with_plane
 
 GAINS = [0.5, 1.5, 10.0]
 
 
-def detector(gain: float = 1.5, overscan: int = 40, **more: float) -> Detector:
-    return Detector(gain=gain, overscan=overscan, read_noise_e=max(6.0, 1.5 * gain), **more)  # type: ignore[arg-type]
+def detector(
+    gain: float = 1.5, overscan: int = 40, *, dark_e_per_s: float = 0.0, dtype: str = ">i2"
+) -> Detector:
+    return Detector(
+        gain=gain,
+        overscan=overscan,
+        read_noise_e=max(6.0, 1.5 * gain),
+        dark_e_per_s=dark_e_per_s,
+        dtype=dtype,
+    )
 
 
 def bias_truth(camera: Detector) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -74,7 +82,7 @@ def test_hits_leave_no_trace_even_in_three_frames(rng: np.random.Generator) -> N
     camera = detector()
     frames = camera.biases(3, rng)
     for k, frame in enumerate(frames):
-        plane = np.array(frame.planes[0])
+        plane = pixels(frame)
         plane[20 + k, 30:60] += 900
         frames[k] = with_plane(frame, plane)
 
@@ -153,7 +161,7 @@ def test_pixel_that_is_never_a_number_has_no_data(rng: np.random.Generator) -> N
     camera = detector(dtype=">f4")
     frames = []
     for frame in camera.biases(5, rng):
-        plane = np.array(frame.planes[0])
+        plane = pixels(frame)
         plane[7, 9] = np.nan
         frames.append(with_plane(frame, plane))
 

@@ -11,7 +11,7 @@ from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.readout import RawRows
 from reduction.recipes import CalibrateParams, Calibrations, calibrate
 from reduction.saturation import SaturationParams, flag_bleeding, saturation_level
-from tests.reduction.detector import Detector, with_plane
+from tests.reduction.detector import Detector, pixels, with_plane
 
 SATURATED = int(PixelFlag.SATURATED)
 INFO = FrameInfo("", FrameKind.SCIENCE, 8, 5)
@@ -92,7 +92,7 @@ def test_two_runs_in_one_column_are_both_followed() -> None:
 def test_saturated_star_of_a_frame_is_flagged_with_its_bleeding(rng: np.random.Generator) -> None:
     camera = Detector(saturation_adu=40000.0)
     raw = camera.expose(FrameKind.SCIENCE, rng, 400.0, exptime_s=10.0)
-    plane = np.array(raw.planes[0])
+    plane = pixels(raw)
     plane[90:110, 120] = 45000 - 32768
     plane[110:118, 120] = 30000 - 32768
 

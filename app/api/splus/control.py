@@ -11,7 +11,7 @@ from app.api.splus.dialect import Answer, blueprint, says_error, says_status
 from app.api.splus.schemas import render_operation, render_queued
 from app.errors import AppError, InvalidRequestError, NotAllowedError
 from app.models import User
-from app.services import ingest, jobs, operations, queries, settings
+from app.services import access, ingest, jobs, operations, queries, settings
 
 OPERATIONS_SHOWN: Final = 50
 _READS: Final = ["GET", "POST"]
@@ -49,7 +49,9 @@ def get_process() -> Answer:
 )
 @says_status
 def get_logs() -> Answer:
-    """Give the main log, newest line first."""
+    """Give the main log, newest line first; it names frames, so not every site's to everyone."""
+    if not access.sees_every_frame(current_user()):
+        _staff()
     return {"msg": {"main": operations.log_lines()}}
 
 

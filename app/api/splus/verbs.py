@@ -110,19 +110,19 @@ def get_frames(call: Call) -> Answer:
 
 def validate_frame(call: Call) -> Answer:
     """Turn the validity of a single file round."""
-    frame = frames.toggle_valid(call.frame)
+    frame = frames.toggle_valid(call.frame, by=call.user)
     return {"msg": f"updated value to {int(frame.is_valid)}"}
 
 
 def set_frame_status(call: Call) -> Answer:
     """Set how far a single file counts as reduced."""
-    frames.set_status(call.frame, required(call.fields.integer("status"), "status"))
+    frames.set_status(call.frame, required(call.fields.integer("status"), "status"), by=call.user)
     return {"msg": "updated value"}
 
 
 def set_frame_comment(call: Call) -> Answer:
     """Replace the comment on a single file."""
-    frames.set_comment(call.frame, call.fields.text("comment") or "")
+    frames.set_comment(call.frame, call.fields.text("comment") or "", by=call.user)
     return {"msg": "updated value"}
 
 
@@ -204,25 +204,27 @@ def process_block(call: Call) -> Answer:
 
 def validate_block(call: Call) -> Answer:
     """Turn the validity of a block round; its blocks by band follow."""
-    blocks.toggle_valid(call.block)
+    blocks.toggle_valid(call.block, by=call.user)
     return {"msg": "updated value"}
 
 
 def set_block_status(call: Call) -> Answer:
     """Set whether a block counts as processed."""
-    blocks.set_status(call.block, required(call.fields.integer("status"), "status"))
+    blocks.set_status(call.block, required(call.fields.integer("status"), "status"), by=call.user)
     return {"msg": "updated value"}
 
 
 def set_block_substatus(call: Call) -> Answer:
     """Set the status of every frame in a block and of what was made of it."""
-    blocks.set_substatus(call.block, required(call.fields.integer("status"), "status"))
+    blocks.set_substatus(
+        call.block, required(call.fields.integer("status"), "status"), by=call.user
+    )
     return {"msg": "updated values"}
 
 
 def set_block_comment(call: Call) -> Answer:
     """Replace the comment on a block."""
-    blocks.set_comment(call.block, call.fields.text("comment") or "")
+    blocks.set_comment(call.block, call.fields.text("comment") or "", by=call.user)
     return {"msg": "updated value"}
 
 

@@ -235,14 +235,17 @@ def upgrade():
     sqlite_autoincrement=True
     )
     with op.batch_alter_table('frames', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_frames_band'), ['band'], unique=False)
+        batch_op.create_index('ix_frames_band_start_utc', ['band', 'start_utc'], unique=False)
+        batch_op.create_index('ix_frames_camera_id_start_utc', ['camera_id', 'start_utc'], unique=False)
         batch_op.create_index('ix_frames_camera_kind_night', ['camera_id', 'kind', 'night'], unique=False)
         batch_op.create_index(batch_op.f('ix_frames_content_sha256'), ['content_sha256'], unique=False)
         batch_op.create_index(batch_op.f('ix_frames_file_id'), ['file_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_frames_file_name'), ['file_name'], unique=False)
+        batch_op.create_index('ix_frames_kind_start_utc', ['kind', 'start_utc'], unique=False)
         batch_op.create_index('ix_frames_level_id', ['level', 'id'], unique=False)
+        batch_op.create_index('ix_frames_level_start_utc', ['level', 'start_utc'], unique=False)
         batch_op.create_index('ix_frames_night_kind', ['night', 'kind'], unique=False)
-        batch_op.create_index(batch_op.f('ix_frames_object_name'), ['object_name'], unique=False)
+        batch_op.create_index('ix_frames_object_name_start_utc', ['object_name', 'start_utc'], unique=False)
         batch_op.create_index(batch_op.f('ix_frames_proposal_id'), ['proposal_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_frames_start_utc'), ['start_utc'], unique=False)
 
@@ -365,14 +368,17 @@ def downgrade():
     with op.batch_alter_table('frames', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_frames_start_utc'))
         batch_op.drop_index(batch_op.f('ix_frames_proposal_id'))
-        batch_op.drop_index(batch_op.f('ix_frames_object_name'))
+        batch_op.drop_index('ix_frames_object_name_start_utc')
         batch_op.drop_index('ix_frames_night_kind')
+        batch_op.drop_index('ix_frames_level_start_utc')
         batch_op.drop_index('ix_frames_level_id')
+        batch_op.drop_index('ix_frames_kind_start_utc')
         batch_op.drop_index(batch_op.f('ix_frames_file_name'))
         batch_op.drop_index(batch_op.f('ix_frames_file_id'))
         batch_op.drop_index(batch_op.f('ix_frames_content_sha256'))
         batch_op.drop_index('ix_frames_camera_kind_night')
-        batch_op.drop_index(batch_op.f('ix_frames_band'))
+        batch_op.drop_index('ix_frames_camera_id_start_utc')
+        batch_op.drop_index('ix_frames_band_start_utc')
 
     op.drop_table('frames')
     with op.batch_alter_table('tokens', schema=None) as batch_op:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.routing import Rule
+from werkzeug.routing import IntegerConverter, Rule
 
 from app.api.auth import PUBLIC
 from app.models import User
@@ -30,7 +30,7 @@ OUR_PAGES = "pages."
 def sample(rule: Rule) -> dict[str, object]:
     """A value for each part of an address that has the type the address wants."""
     converters = rule._converters
-    return {name: 1 if "Integer" in type(c).__name__ else "x" for name, c in converters.items()}
+    return {name: 1 if isinstance(c, IntegerConverter) else "x" for name, c in converters.items()}
 
 
 def calls(app: Flask) -> Iterator[tuple[str, str, str]]:

@@ -97,6 +97,13 @@ def test_counters_in_the_queue_server_are_shared_by_processes(
     assert wait_s(app, "bob") == 0
 
 
+def test_name_no_text_can_be_is_counted_like_any_other(app: Flask, queue_server_runs: None) -> None:
+    for _ in range(5):
+        fail(app, "half \ud800 a character")  # JSON can say so; the queue server's keys cannot
+
+    assert wait_s(app, "half \ud800 a character") > 0
+
+
 def test_queue_server_that_is_away_does_not_open_the_door(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,11 @@
 """The dispatcher against a real queue server; time is the test's own."""
 
+import os
+import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +15,7 @@ from rq.job import Job as QueuedJob
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
+from app import config
 from app.db import db, transaction, utcnow
 from app.jobs.dispatcher import Clock, Dispatcher
 from app.models import Event, Job, User
@@ -42,9 +47,9 @@ def enqueue(count: int = 1, owner: User | None = None) -> list[Job]:
     return [jobs.enqueue("selftest.touch", {}, label="a job", owner=owner) for _ in range(count)]
 
 
-def claim(job: Job) -> Delivery:
+def claim(job: Job, worker: str = "here:1") -> Delivery:
     delivery = Delivery(job.id, job.attempt)
-    assert jobs.claim(delivery, worker="here:1", lease_s=60.0) is not None
+    assert jobs.claim(delivery, worker=worker, lease_s=60.0) is not None
     return delivery
 
 
@@ -151,6 +156,70 @@ def test_job_whose_worker_saw_it_die_is_queued_again_at_once(
     dispatcher.step()
 
     assert states(job) == [("dispatched", 2)]
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of this machine that runs until it is killed."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+def test_job_whose_process_is_dead_is_queued_again_at_once_and_not_before(
+    dispatcher: Dispatcher, queue: Redis, sleeper: subprocess.Popen[bytes]
+) -> None:
+    (job,) = enqueue()
+    dispatcher.step()
+    claim(job, f"{socket.gethostname()}:{sleeper.pid}")
+    queue.delete("rq:queue:coelostat")
+    dispatcher.step()
+    assert states(job) == [("running", 1)]
+
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # dead, but not buried yet
+    dispatcher.step()
+
+    assert states(job) == [("dispatched", 2)]
+
+
+def test_process_of_another_machine_is_judged_by_its_lease_only(
+    dispatcher: Dispatcher, queue: Redis, sleeper: subprocess.Popen[bytes]
+) -> None:
+    sleeper.kill()
+    sleeper.wait()
+    (job,) = enqueue()
+    dispatcher.step()
+    claim(job, f"elsewhere:{sleeper.pid}")
+    queue.delete("rq:queue:coelostat")
+
+    dispatcher.step()
+
+    assert states(job) == [("running", 1)]
+
+
+def test_no_process_is_judged_where_the_queue_server_is_shared(
+    app: Flask, sleeper: subprocess.Popen[bytes]
+) -> None:
+    sleeper.kill()
+    sleeper.wait()
+    name = f"{socket.gethostname()}:{sleeper.pid}"
+    shared = replace(config.current(), redis_url="redis://queue:6379")
+
+    assert courier.is_known_dead(name)
+    app.extensions["coelostat.config"] = shared  # its workers may be in containers
+    assert not courier.is_known_dead(name)
+
+
+def test_dead_worker_is_no_longer_counted(queue: Redis, sleeper: subprocess.Popen[bytes]) -> None:
+    courier.beat("worker")
+    queue.set(f"coelostat:alive:worker:{socket.gethostname()}:{sleeper.pid}", "1", ex=10)
+    assert courier.alive("worker") == 2
+
+    sleeper.kill()
+    sleeper.wait()
+
+    assert courier.alive("worker") == 1
 
 
 def test_job_whose_lease_is_over_is_queued_again(dispatcher: Dispatcher, queue: Redis) -> None:

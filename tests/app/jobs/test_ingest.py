@@ -12,7 +12,7 @@ from app import paths
 from app.jobs import ingest as job
 from app.jobs.runner import JobContext
 from app.models import User
-from app.services import ingest, jobs
+from app.services import ingest, jobs, settings
 from app.services.jobs import JobCancelledError
 from tests.app.services.rawfiles import all_frames, fits_bytes, store
 
@@ -22,6 +22,7 @@ class Context:
     """What the scan uses of a job's context."""
 
     arguments: dict[str, Any]
+    owner_id: int | None = None
     result: dict[str, Any] | None = None
     heard: list[tuple[float, str]] = field(default_factory=list)
     is_cancelled: bool = False
@@ -95,3 +96,17 @@ def test_requested_scan_names_this_function(raw: Path, observer: User) -> None:
 
     assert requested.function == f"ingest.{job.scan_folder.__name__}"
     assert [open_job.id for open_job in jobs.open_jobs()] == [requested.id]
+
+
+@pytest.mark.parametrize("visibility", ["everyone", "members"])
+def test_log_names_no_files_where_its_reader_may_not_see_every_frame(
+    raw: Path, observer: User, staff: User, visibility: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    settings.change("access", "visibility", visibility, by=staff)
+    store(raw / "secret.fits", b"text" * 1000)
+
+    run(Context({}, owner_id=observer.id))
+
+    assert ("secret.fits" in caplog.text) is (visibility == "everyone")
+    assert "1 quarantined" in caplog.text

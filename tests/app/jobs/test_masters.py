@@ -112,7 +112,9 @@ def test_a_master_made_again_of_the_same_frames_outdates_nothing(
     run(calibrated["bias"])
 
     assert product(block).outdated is None
-    assert run(block).result == {"reduced": 0, "unchanged": 2, "left_out": {}}
+    result = run(block).result
+    assert (result["reduced"], result["unchanged"], result["left_out"]) == (0, 2, {})
+    assert result["message"] == "2 frames were up to date, nothing to do"
 
 
 def test_a_file_that_changed_its_size_is_not_taken_for_what_was_registered() -> None:
@@ -199,6 +201,30 @@ def test_a_bias_that_joins_while_the_master_is_made_gets_in(
     assert job.result == {"used": 5, "left_out": 0}
     assert block.master is not None
     assert late in parents(block.master)["member"]
+
+
+def test_a_bias_set_invalid_while_the_master_is_made_stays_out_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register("bias", count=5)
+    block = make(BIAS)
+    bad = block.entries[2].frame_id
+    write = storing.write
+    calls: list[int] = []
+
+    def judged(*args: Any) -> Any:
+        if not calls:
+            calls.append(1)
+            frames.toggle_valid(db.session.get_one(Frame, bad))
+        return write(*args)
+
+    monkeypatch.setattr(storing, "write", judged)
+
+    job = run(block)
+
+    assert job.result == {"used": 4, "left_out": 1}
+    assert block.master is not None
+    assert bad not in parents(block.master)["member"]
 
 
 def test_a_master_set_invalid_outdates_what_it_was_used_for(

@@ -11,10 +11,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import paths
-from app.db import db
+from app.db import db, transaction
 from app.jobs import storing
 from app.models import Block, Frame, JobState, Level, User
-from app.services import blocks, frames, settings
+from app.services import blocks, frames, jobs, settings
 from reduction import fitsio, recipes
 from reduction.errors import BadFrameError
 from tests.app.jobs import simnight
@@ -105,7 +105,9 @@ def test_frames_that_are_done_are_not_reduced_again(calibrated: dict[str, Block]
 
     job = run(block)
 
-    assert job.result == {"reduced": 0, "unchanged": 2, "left_out": {}}
+    said = "2 frames were up to date, nothing to do"
+    assert job.result == {"reduced": 0, "unchanged": 2, "left_out": {}, "message": said}
+    assert said in jobs.log_path(job.id).read_text()
     assert [file_of(product(block, n)).stat().st_mtime_ns for n in (0, 1)] == written
 
 
@@ -224,6 +226,41 @@ def test_a_frame_that_joins_while_the_block_is_reduced_is_reduced_too(
     assert job.result["reduced"] == 2
     assert block.status == 1
     assert all(entry.product is not None for entry in block.entries)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"fingerprint": "of other frames"}, "made anew"),
+        ({"is_valid": False}, "set invalid"),
+    ],
+)
+def test_a_result_whose_master_changed_before_it_was_stored_says_so(
+    calibrated: dict[str, Block],
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    why: str,
+) -> None:
+    block = make(SCI)
+    bias = calibrated["bias"].master
+    assert bias is not None
+    write = storing.write
+    calls: list[int] = []
+
+    def overtaken(*args: Any) -> Any:
+        if not calls:
+            calls.append(1)
+            with transaction():
+                for name, value in change.items():
+                    setattr(bias, name, value)
+        return write(*args)
+
+    monkeypatch.setattr(storing, "write", overtaken)
+
+    run(block)
+
+    assert why in str(product(block).outdated)
+    assert product(block, 1).outdated is None
 
 
 def test_a_raw_frame_in_two_blocks_has_one_reduced_frame(calibrated: dict[str, Block]) -> None:

@@ -1,16 +1,23 @@
 """Products on a disk that has room, and on one that has none."""
 
 import errno
+import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 
 from app import paths
+from app.jobs import storing
+from app.jobs.runner import JobContext
 from app.models import Block, JobState, User
 from app.services import settings
+from app.services.courier import Delivery
+from app.services.jobs import LeaseLostError
 from reduction import fitsio
+from reduction.image import Image
 from tests.app.jobs.blockruns import (
     SCI,
     calibrate_night,
@@ -71,4 +78,26 @@ def test_a_disk_that_fills_up_in_between_leaves_whole_files_and_the_run_goes_on_
     assert [entry.product is not None for entry in block.entries].count(True) == 1
 
     monkeypatch.setattr(fitsio, "write_product", write_product)
-    assert run(block).result == {"reduced": 1, "unchanged": 1, "left_out": {}}
+    result = run(block).result
+    assert (result["reduced"], result["unchanged"], result["left_out"]) == (1, 1, {})
+
+
+def test_a_worker_whose_job_was_given_to_another_replaces_no_product(
+    calibrated: dict[str, Block],
+) -> None:
+    job = run(make(SCI))
+    late = JobContext(
+        delivery=Delivery(job.id, job.attempt - 1),
+        arguments={},
+        owner_id=None,
+        settings=settings.snapshot(),
+        paths=paths.current(),
+        log=logging.getLogger(__name__),
+    )
+    plane = np.zeros((4, 5), dtype=np.float32)
+    image = Image(plane, plane, plane.astype(np.uint16), "adu")
+
+    with pytest.raises(LeaseLostError):
+        storing.write(late, "PROCESSED/r/late.fits", image, [])
+
+    assert not (paths.current().data / "PROCESSED" / "r" / "late.fits").exists()

@@ -11,6 +11,7 @@ from app.db import db
 from app.jobs.watcher import Watcher
 from app.models import Job, ScannedFile, User
 from app.services import settings
+from tests.app.services.rawfiles import fits_bytes, store
 from tests.factories import make_frame
 
 
@@ -29,6 +30,24 @@ def test_new_files_are_taken(watcher: Watcher) -> None:
     watcher.look()
 
     assert [row.state for row in db.session.query(ScannedFile)] != []
+
+
+def test_what_a_look_took_in_is_logged_once_and_each_quarantined_file(
+    watcher: Watcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app.jobs.watcher")
+    watcher.look()
+    assert caplog.records == []
+    store(paths.current().raw / "good.fits", fits_bytes())
+    store(paths.current().raw / "notes.fits", b"text" * 1000)
+
+    for _ in range(2):
+        watcher.look()
+
+    said = [record.getMessage() for record in caplog.records if record.name == "app.jobs.watcher"]
+    assert len(said) == 2
+    assert said[0].startswith("notes.fits: quarantined: ")
+    assert said[1].startswith("RAW: 1 registered, 1 quarantined; 2 new or changed")
 
 
 def test_nothing_is_taken_where_watching_is_off(watcher: Watcher, staff: User) -> None:

@@ -42,7 +42,7 @@ def test_script_of_ours_gets_a_sentence_too(browser: Browser, without_months: No
 def test_too_large_a_form_is_refused_on_a_page_and_in_json(
     browser: Browser, client: FlaskClient
 ) -> None:
-    page = browser.post("/blocks/", contains="x" * (9 << 20))
+    page = browser.post("/blocks/", name_has="x" * (9 << 20))
     face = client.post("/reduction/biasblock", data={"x": "x" * (9 << 20)})
 
     assert page.status_code == 413
@@ -99,3 +99,27 @@ def test_numbers_are_written_as_people_do(value: float | None, text: str) -> Non
 )
 def test_sizes_have_their_unit(size: int | None, text: str) -> None:
     assert show_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/frames/{}/",
+        "/blocks/{}/",
+        "/jobs/{}/",
+        "/frames/{}/thumbnail.png",
+        "/api/files/{}/download/",
+    ],
+)
+def test_number_no_row_can_have_is_not_there(browser: Browser, address: str) -> None:
+    for number in (2**63, 10**30):
+        assert browser.get(address.format(number)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "address", ["/blocks/?before={}", "/quarantine/?before={}", "/night/2026-11-20/?after={}"]
+)
+def test_list_that_begins_at_a_number_no_row_can_have_is_shown(
+    browser: Browser, address: str
+) -> None:
+    assert browser.get(address.format(10**30)).status_code == 200

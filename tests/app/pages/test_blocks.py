@@ -1,4 +1,6 @@
-from app.db import db
+from datetime import date
+
+from app.db import db, transaction
 from app.models import Block, Job, User
 from tests.app.pages.conftest import Browser
 from tests.factories import make_block, make_camera, make_frame
@@ -150,3 +152,45 @@ def test_empty_block_cannot_be_processed(browser: Browser) -> None:
 
     assert response.status_code == 409
     assert "has no frames" in response.text
+
+
+def test_block_whose_products_lack_something_is_not_shown_as_good(browser: Browser) -> None:
+    raw = make_frame("science")
+    product = make_frame("science", level=2, missing=["no flat in band B: x", "no bias: y"])
+    block = make_block("sci", [raw], status=1)
+    group = make_block("sci", is_group=True, status=1)
+    with transaction():
+        block.entries[0].product_id = product.id
+        block.parent_id = group.id
+
+    for address in ("/blocks/", f"/blocks/{block.id}/", f"/blocks/{group.id}/"):
+        page = browser.text(address)
+        assert "incomplete: no bias, no flat" in page
+        assert '<span class="tag good">processed' not in page
+
+
+def test_plan_names_the_blocks_of_other_nights_it_needs(browser: Browser) -> None:
+    camera = make_camera()
+    make_frame("science", camera_id=camera.id)
+    make_frame("bias", camera_id=camera.id, night=date(2026, 11, 10))
+
+    page = browser.text("/blocks/plan/?night=2026-11-20")
+
+    assert "1 bias of 2026-11-10 (10 days older, thin) would do" in page
+    assert "Blocks of other nights that this one needs" in page
+
+
+def test_who_did_what_is_on_the_page_of_block_and_frame(browser: Browser, observer: User) -> None:
+    frame = make_frame("science")
+    block = make_block("sci", [frame])
+
+    browser.post(f"/blocks/{block.id}/comment/", comment="clouds")
+    answer = browser.post(f"/blocks/{block.id}/valid/")
+    browser.post(f"/frames/{frame.id}/valid/")
+
+    page = browser.text(f"/blocks/{block.id}/")
+    assert answer.status_code == 303
+    assert f"{observer.display_name} commented: clouds" in page
+    assert f"{observer.display_name} set invalid" in page
+    assert "what was reduced stays" in page
+    assert f"{observer.display_name} set invalid" in browser.text(f"/frames/{frame.id}/")

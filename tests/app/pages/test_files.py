@@ -1,6 +1,6 @@
 from app.db import db, transaction
 from app.models import ScannedFile
-from app.services import nights
+from app.services import raw_files
 from tests.app.pages.conftest import Browser
 from tests.factories import make_frame
 
@@ -17,7 +17,8 @@ def test_every_file_in_trouble_is_listed_with_its_reason(browser: Browser) -> No
     make_file("2026-11-20/broken.fits")
     make_file("2026-11-20/growing.fits", state="waiting", reason="")
     make_file("2026-11-20/twice.fits", state="duplicate", reason="same content as once.fits")
-    make_file("2026-11-20/gone.fits", state="missing", reason="no longer in RAW")
+    gone = make_file("2026-11-20/gone.fits", state="missing", reason="no longer in RAW")
+    make_frame(file_id=gone.id)
     make_file("2026-11-20/good.fits", state="registered", reason="")
 
     page = browser.text("/quarantine/")
@@ -43,14 +44,14 @@ def test_search_finds_a_file_and_its_frame(browser: Browser) -> None:
     file = make_file("2026-11-20/NGC2420_001.fits", state="registered", reason="")
     frame = make_frame(file_id=file.id)
 
-    page = browser.text("/quarantine/?contains=ngc2420")
+    page = browser.text("/quarantine/?name_has=ngc2420")
 
     assert "2026-11-20/NGC2420_001.fits" in page
     assert f"/frames/{frame.id}/" in page
 
 
 def test_search_for_a_file_never_seen_says_what_to_check(browser: Browser) -> None:
-    page = browser.text("/quarantine/?contains=lost.fits")
+    page = browser.text("/quarantine/?name_has=lost.fits")
 
     assert "No file whose path holds “lost.fits” was ever seen" in page
     assert ".fits" in page
@@ -60,8 +61,8 @@ def test_search_for_a_file_never_seen_says_what_to_check(browser: Browser) -> No
 def test_long_list_goes_on(browser: Browser) -> None:
     with transaction():
         db.session.add_all(
-            ScannedFile(path=f"{n}.fits", size=1, mtime_ns=1, state="missing")
-            for n in range(nights.PAGE + 1)
+            ScannedFile(path=f"{n}.fits", size=1, mtime_ns=1, state="quarantined")
+            for n in range(raw_files.PAGE + 1)
         )
 
     page = browser.text("/quarantine/")
@@ -75,3 +76,20 @@ def test_no_trouble_is_said_too(browser: Browser) -> None:
     make_file("a.fits", state="registered", reason="")
 
     assert "No file is in trouble: all 1 are registered" in browser.text("/quarantine/")
+
+
+def test_files_that_moved_or_were_cleared_away_are_no_trouble(browser: Browser) -> None:
+    lost = make_file("lost.fits", state="missing", code="missing", reason="no longer in RAW")
+    make_frame(file_id=lost.id)
+    make_file("moved.fits", state="missing", code="moved", reason="It was moved to new.fits.")
+    make_file("link.fits", state="missing", code="missing", reason="no longer in RAW")
+
+    trouble, missing = browser.text("/quarantine/"), browser.text("/quarantine/?state=missing")
+
+    assert "lost.fits" in trouble
+    assert "moved.fits" not in trouble
+    assert "link.fits" not in trouble
+    assert missing.count("file-missing") == 1
+    assert '<span class="tag">moved</span>' in missing
+    assert '<span class="tag">cleared away</span>' in missing
+    assert "1 missing" in browser.text("/")

@@ -170,3 +170,14 @@ def test_frame_that_is_none_has_no_page(browser: Browser) -> None:
 
     assert response.status_code == 404
     assert "there is no frame 999" in response.text
+
+
+def test_values_have_the_names_people_use_and_logicals_are_those_of_fits(
+    browser: Browser, reduced: Frame
+) -> None:
+    page = browser.text(f"/frames/{reduced.id}/")
+
+    assert ">exposure, s</th>" in page
+    assert "exptime" not in page
+    assert "<code>T</code>" in page
+    assert "<code>True</code>" not in page

@@ -21,7 +21,21 @@ def test_health_needs_no_token_and_names_what_is_missing(stranger: FlaskClient) 
         "queue": 0,
         "dispatcher": 0,
         "worker": 0,
+        "raw": "there",
     }
+
+
+def test_health_tells_that_raw_is_not_there_but_not_where(
+    app: Flask, stranger: FlaskClient
+) -> None:
+    raw = paths.current().raw
+    raw.rename(raw.with_name("unmounted"))
+
+    answer = stranger.get("/healthz")
+
+    assert answer.get_json()["raw"] == "not there: is its disk mounted?"
+    assert "raw" not in answer.get_json()["missing"]
+    assert str(raw) not in answer.text
 
 
 def test_health_is_good_once_every_part_has_been_heard(app: Flask, stranger: FlaskClient) -> None:

@@ -2,7 +2,7 @@ from app.db import db, transaction
 from app.models import Job, User
 from app.services import jobs
 from tests.app.pages.conftest import Browser
-from tests.factories import make_user
+from tests.factories import make_block, make_frame, make_user
 
 
 def make_job(owner: User | None, **values: object) -> Job:
@@ -96,3 +96,21 @@ def test_page_of_a_job_that_ended_asks_no_more(browser: Browser, observer: User)
 
     assert "every 3s" not in page
     assert "wrote no log" in page
+
+
+def test_job_whose_products_lack_something_says_so(browser: Browser, observer: User) -> None:
+    product = make_frame("science", level=2, missing=["no bias: x"])
+    block = make_block("sci", [make_frame("science")], status=1)
+    with transaction():
+        block.entries[0].product_id = product.id
+    job = make_job(
+        observer,
+        state="done",
+        arguments={"block_id": block.id},
+        result={"message": "1 frame was up to date, nothing to do"},
+    )
+
+    for address in ("/jobs/", f"/jobs/{job.id}/"):
+        page = browser.text(address)
+        assert "incomplete: no bias" in page
+        assert "1 frame was up to date" in page

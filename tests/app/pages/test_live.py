@@ -47,6 +47,21 @@ def read_until(lines: Iterator[str], wanted: str) -> str:
     raise AssertionError(f"the stream ended after {said!r}")
 
 
+def test_page_of_one_who_may_not_see_every_frame_learns_no_names(watcher: Watcher) -> None:
+    lines = iter(Stream(watcher, 1, is_discreet=True))
+    next(lines)
+
+    publish("frames", frame=7, night="2026-11-20")
+    publish("scan", folder="secret target", changed=1)
+    publish("job", job=3, state="done")
+    said = read_until(lines, '"job": 3')
+
+    assert 'data: {"topic": "frames"}\n' in said
+    assert 'data: {"topic": "scan"}\n' in said
+    assert "2026-11-20" not in said
+    assert "secret" not in said
+
+
 def test_open_page_is_told_what_changes(watcher: Watcher) -> None:
     lines = iter(Stream(watcher, 1))
     next(lines)
@@ -167,3 +182,19 @@ def test_users_do_not_take_each_others_places(
     Stream(watcher, make_user("other").id)
 
     assert mine.is_wanted
+
+
+def test_streams_end_when_the_server_stops_and_may_be_opened_again_elsewhere(
+    app: Flask, browser: Browser
+) -> None:
+    response = browser.get("/events/")
+    lines = (line.decode() for line in response.response if isinstance(line, bytes))
+    next(lines)
+
+    live.stop(app)
+    began = time.monotonic()
+    said = "".join(lines)
+
+    assert time.monotonic() - began < live.HEARTBEAT_S
+    assert "event: rest" not in said  # that would keep the page from connecting again
+    response.close()

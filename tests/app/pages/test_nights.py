@@ -1,6 +1,8 @@
 from datetime import date
 
-from app import config
+import pytest
+
+from app import config, paths
 from app.db import db, transaction
 from app.models import Job, Proposal, ScannedFile, StoredSetting, User
 from tests.app.pages.conftest import Browser
@@ -46,7 +48,7 @@ def test_calendar_of_december_ends_with_the_year(browser: Browser) -> None:
 
 
 def test_month_that_is_none_does_not_exist(browser: Browser) -> None:
-    for month in ("2026-13", "x", "0000-01"):
+    for month in ("2026-13", "x", "0000-01", "0001-01", "9999-12"):
         assert browser.get(f"/nights/?month={month}").status_code == 404
 
 
@@ -77,7 +79,7 @@ def test_night_lists_raw_frames_with_what_was_made_of_them(browser: Browser) -> 
 def test_filter_gives_only_the_table(browser: Browser) -> None:
     bias, science = make_frame("bias"), make_frame("science")
 
-    part = browser.part("/night/2026-11-20/?kind=bias&contains=", "frames").text
+    part = browser.part("/night/2026-11-20/?kind=bias&name_has=", "frames").text
 
     assert bias.file_name in part
     assert science.file_name not in part
@@ -87,7 +89,7 @@ def test_filter_gives_only_the_table(browser: Browser) -> None:
 def test_filter_that_matches_nothing_says_so(browser: Browser) -> None:
     make_frame("bias")
 
-    assert "No frame of this night matches" in browser.text("/night/2026-11-20/?contains=zzz")
+    assert "No frame of this night matches" in browser.text("/night/2026-11-20/?name_has=zzz")
 
 
 def test_unknown_level_is_refused(browser: Browser) -> None:
@@ -151,7 +153,7 @@ def test_processing_a_night_queues_its_blocks(browser: Browser, observer: User) 
     page = browser.text("/night/2026-11-20/")
 
     assert (response.status_code, response.headers["Location"]) == (303, "/night/2026-11-20/")
-    assert "1 jobs are in the queue" in page
+    assert "1 job is in the queue" in page
     job = db.session.query(Job).one()
     assert (job.owner_id, job.function) == (observer.id, "blocks.process_block")
 
@@ -183,3 +185,48 @@ def test_text_from_headers_is_never_markup(browser: Browser) -> None:
         page = browser.text(address)
         assert "<script>alert" not in page
         assert "<b>bold" not in page
+
+
+def test_calendar_and_night_say_which_calibrations_are_missing(browser: Browser) -> None:
+    raw = make_frame("science")
+    product = make_frame(
+        "science", level=2, missing=["no bias: x", "no flat in band B: y (no flat in B)"]
+    )
+    block = make_block("sci", [raw])
+    with transaction():
+        block.entries[0].product_id = product.id
+
+    assert "incomplete: no bias, no flat" in browser.text("/")
+    of_raw = browser.text("/night/2026-11-20/")
+    of_reduced = browser.text("/night/2026-11-20/?level=reduced")
+
+    assert "reduced, incomplete" in of_raw
+    assert f"/frames/{product.id}/" in of_raw
+    assert f'/blocks/{block.id}/">sci {block.id}' in of_reduced
+    assert ">incomplete<" in of_reduced
+
+
+@pytest.mark.parametrize(("word", "kinds"), [("raw", 1), ("masters", 1), ("reduced", 1), ("", 3)])
+def test_level_may_be_given_as_a_word(browser: Browser, word: str, kinds: int) -> None:
+    make_frame("science")
+    make_frame("bias", level=1)
+    make_frame("science", level=2)
+
+    for address in ("/night/2026-11-20/", "/frames/"):
+        page = browser.text(f"{address}?level={word}")
+        assert page.count('<td class="thumb">') == kinds
+
+
+def test_complete_reduced_frame_says_that_it_is_reduced(browser: Browser) -> None:
+    make_frame("science", level=2)
+
+    assert '<span class="tag good">reduced</span>' in browser.text("/night/2026-11-20/?level=2")
+
+
+def test_calendar_says_that_raw_is_not_there(browser: Browser) -> None:
+    raw = paths.current().raw
+    assert "Is its disk mounted?" not in browser.text("/nights/")
+
+    raw.rename(raw.with_name("unmounted"))
+
+    assert f"The RAW folder {raw} is not there. Is its disk mounted?" in browser.text("/nights/")

@@ -48,10 +48,44 @@ def test_one_bad_value_changes_none_and_is_shown_at_its_field(staff_browser: Bro
     response = staff_browser.post("/settings/", section="scan", interval_s="30", settle_s="soon")
 
     assert response.status_code == 400
-    assert "scan.settle_s must be a int, not &#39;soon&#39;" in response.text
+    assert "scan.settle_s must be a whole number, not &#39;soon&#39;" in response.text
     assert 'value="30"' in response.text
     assert settings.snapshot().integer("scan.interval_s") == 10
 
 
 def test_unknown_section_is_refused(staff_browser: Browser) -> None:
     assert staff_browser.post("/settings/", section="server").status_code == 400
+
+
+def section_of(page: str, name: str) -> str:
+    return page.partition(f'<section class="card" id="{name}">')[2].partition("</section>")[0]
+
+
+def test_answer_is_shown_in_the_section_that_was_saved_and_nowhere_else(
+    staff_browser: Browser,
+) -> None:
+    response = staff_browser.post("/settings/", section="jobs", max_attempts="4")
+
+    page = staff_browser.text("/settings/")
+
+    assert response.headers["Location"] == "/settings/#jobs"
+    assert "Changed: max_attempts." in section_of(page, "jobs")
+    assert page.count("Changed: max_attempts.") == 1
+
+
+def test_refusal_too_is_shown_in_the_section_that_was_to_be_saved(staff_browser: Browser) -> None:
+    page = staff_browser.post("/settings/", section="jobs", max_attempts="0").text
+
+    assert 'action="/settings/#jobs"' in page  # a browser keeps that place for the answer
+    assert "Nothing was changed" in section_of(page, "jobs")
+    assert page.count("Nothing was changed") == 1
+
+
+def test_one_of_a_few_words_is_chosen_from_a_list(staff_browser: Browser) -> None:
+    staff_browser.post("/settings/", section="access", visibility="members", token_days="0")
+
+    shown = section_of(staff_browser.text("/settings/"), "access")
+
+    assert '<select id="access-visibility" name="visibility"' in shown
+    assert "<option>everyone</option>" in shown
+    assert "<option selected>members</option>" in shown

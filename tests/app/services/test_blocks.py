@@ -19,7 +19,7 @@ from app.models import (
     SuperflatLink,
     User,
 )
-from app.services import blocks, jobs, settings
+from app.services import audit, blocks, frames, jobs, processing, settings
 from tests.factories import make_block, make_camera, make_frame
 
 NIGHT = date(2026, 11, 20)
@@ -413,6 +413,19 @@ def test_an_all_band_block_runs_its_blocks_and_ends_after_them(
     assert needed_by(job) == {j.id for j in parts}
 
 
+def test_a_job_whose_log_names_frames_its_asker_may_not_see_is_the_houses_own(
+    camera: Camera, observer: User, staff: User
+) -> None:
+    with transaction():
+        db.session.add(Proposal(id=1, code="P1"))
+    settings.change("access", "visibility", "members", by=staff)
+    free = make_block("sci", frames_of(camera, "science", 1))
+    secret = make_block("sci", frames_of(camera, "science", 1, proposal_id=1))
+
+    assert blocks.process(free, owner=observer).owner_id == observer.id
+    assert blocks.process(secret, owner=observer).owner_id is None
+
+
 def make_group_of_invalid() -> Block:
     group = make_block("flat", is_group=True)
     make_block("flat", [make_frame("flat")], parent_id=group.id, is_valid=False)
@@ -432,3 +445,50 @@ def test_a_block_with_nothing_to_do_is_refused(app: Flask, observer: User) -> No
         with pytest.raises(AppError, match=why):
             blocks.process(block, owner=observer)
     assert jobs.open_jobs() == []
+
+
+def test_block_of_the_other_sort_is_not_just_missing(camera: Camera, observer: User) -> None:
+    one, all_bands = make_block("sci"), make_block("flat", is_group=True)
+
+    with pytest.raises(NotFoundError, match=f"{one.id} is a block of one band: use scibyfilter"):
+        blocks.get(observer, BlockKind.SCI, one.id, is_group=True)
+    with pytest.raises(NotFoundError, match=f"{all_bands.id} is a block of all bands: use flatblo"):
+        blocks.get(observer, BlockKind.FLAT, all_bands.id, is_group=False)
+    with pytest.raises(NotFoundError, match=f"there is no flat block {one.id}"):
+        blocks.get(observer, BlockKind.FLAT, one.id, is_group=False)
+
+
+def test_unknown_steps_are_named_as_they_were_typed() -> None:
+    with pytest.raises(InvalidRequestError, match="there is no step 'SX', 'Q';"):
+        processing.steps_of("ovmcSXQ")
+
+
+def test_who_changed_a_block_or_frame_is_noted(camera: Camera, observer: User) -> None:
+    frame = make_frame("bias", camera_id=camera.id)
+    block = make_block("bias", [frame], camera_id=camera.id)
+
+    blocks.set_comment(block, "cloudy", by=observer)
+    blocks.toggle_valid(block, by=observer)
+    blocks.toggle_valid(block, by=observer)
+    blocks.set_status(block, 0, by=observer)
+    blocks.set_substatus(block, 1, by=observer)
+    blocks.process(block, owner=observer, code="ov")
+    blocks.set_comment(block, "by the program")
+    frames.set_comment(frame, "trailed", by=observer)
+    frames.set_status(frame, 0, by=observer)
+    frames.toggle_valid(frame, by=observer)
+
+    assert [act.text for act in audit.of(block)] == [
+        "processed: ov",
+        "set the status of its frames: 1",
+        "set the status: 0",
+        "set valid",
+        "set invalid",
+        "commented: cloudy",
+    ]
+    assert [act.text for act in audit.of(frame)] == [
+        "set invalid",
+        "set the status: 0",
+        "commented: trailed",
+    ]
+    assert {act.who for act in audit.of(block)} == {observer.display_name}

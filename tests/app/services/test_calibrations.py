@@ -9,6 +9,7 @@ from flask import Flask
 from app.models import Camera, Frame, Level
 from app.services import calibrations, settings
 from app.services.calibrations import CalibrationChoice
+from reduction.calibrate import needless_dark
 from tests.factories import make_block, make_camera, make_frame
 
 NIGHT = date(2026, 11, 20)
@@ -192,3 +193,23 @@ def test_a_frame_without_a_date_gets_nothing_and_says_why(camera: Camera) -> Non
 
     assert (bias.frame_id, bias.is_found) == (None, False)
     assert "no date" in bias.reason
+
+
+def test_a_detector_so_cold_that_it_needs_no_dark_says_so_in_the_words_of_the_reduction(
+    camera: Camera,
+) -> None:
+    make_master("bias", camera)
+    cold = make_science(camera, temp_c=-110.0)
+
+    choice = choose(cold).dark
+
+    assert choice.reason == needless_dark(-110.0) != ""
+    assert not choice.is_found
+    assert choose(make_science(camera, temp_c=None)).dark.reason.startswith("no dark of 60 s")
+
+
+def test_a_dark_there_is_serves_a_cold_detector_too(camera: Camera) -> None:
+    make_master("bias", camera)
+    dark = make_master("dark", camera, temp_c=-110.0, exptime_s=60.0)
+
+    assert choose(make_science(camera, temp_c=-110.0)).dark.frame_id == dark.id

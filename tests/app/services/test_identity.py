@@ -140,6 +140,29 @@ def test_duplicate_takes_the_place_of_an_original_that_vanished(raw: Path) -> No
     assert scan().changes == []
 
 
+@pytest.mark.parametrize("is_hashed", [True, False])
+def test_both_copies_of_a_file_may_move_and_each_says_where_to(raw: Path, is_hashed: bool) -> None:
+    store(raw / "a.fits", WHOLE)
+    store(raw / "b.fits", WHOLE)
+    scan()
+    frame_id = frame_of("a.fits").id
+    if not is_hashed:
+        with transaction():
+            file_of("a.fits").content_sha256 = ""
+
+    for name in ("a.fits", "b.fits"):
+        (raw / "new").mkdir(exist_ok=True)
+        (raw / name).rename(raw / "new" / name)
+    scan()
+
+    assert [frame.id for frame in all_frames()] == [frame_id]
+    assert frame_of("new/a.fits").unusable is None
+    assert state_of("new/a.fits") == ("registered", "")
+    assert state_of("new/b.fits") == ("duplicate", "duplicate")
+    assert file_of("a.fits").reason == "It was moved to new/a.fits."
+    assert file_of("b.fits").reason == ("It is no longer in RAW; new/a.fits has the same content.")
+
+
 def test_duplicate_becomes_a_frame_when_its_original_is_overwritten(raw: Path) -> None:
     store(raw / "a.fits", WHOLE)
     store(raw / "b.fits", WHOLE)

@@ -5,7 +5,7 @@ import pytest
 from app.db import db, transaction
 from app.errors import NotFoundError
 from app.models import FileState, FrameParent, Job, Proposal, ScannedFile, StoredSetting, User
-from app.services import nights
+from app.services import nights, raw_files
 from app.services.frames import FrameFilters
 from tests.factories import make_block, make_frame, make_user
 
@@ -205,10 +205,27 @@ def test_files_in_trouble_are_listed_newest_first(observer: User) -> None:
     second = make_file("b.fits", FileState.WAITING)
     make_file("c.fits", FileState.REGISTERED)
 
-    assert nights.files(observer) == [second, first]
-    assert nights.files(observer, state="quarantined") == [first]
-    assert nights.files(observer, before_id=second.id) == [first]
-    assert nights.file_counts()["waiting"] == 1
+    assert raw_files.find(observer) == [second, first]
+    assert raw_files.find(observer, state="quarantined") == [first]
+    assert raw_files.find(observer, before_id=second.id) == [first]
+    assert raw_files.counts()["waiting"] == 1
+
+
+def test_files_of_frames_nobody_else_may_see_are_hidden_in_every_state(
+    observer: User, private: Proposal
+) -> None:
+    secret = make_file("a.fits", FileState.MISSING)
+    make_frame(file_id=secret.id, proposal_id=private.id)
+    copy = make_file("b.fits", FileState.DUPLICATE, reason="The same content as a.fits.")
+    with transaction():
+        copy.duplicate_of_id = secret.id
+    bad = make_file("c.fits", FileState.QUARANTINED)
+    free = make_file("d.fits", FileState.MISSING)
+    make_frame(file_id=free.id)
+
+    assert raw_files.find(observer) == [free, bad]
+    assert raw_files.find(observer, contains="b.fits") == []
+    assert raw_files.find(make_user("boss", is_staff=True)) == [free, bad, copy, secret]
 
 
 def test_file_is_found_by_a_part_of_its_path_whatever_its_state(
@@ -220,7 +237,7 @@ def test_file_is_found_by_a_part_of_its_path_whatever_its_state(
     frame = make_frame(file_id=shown.id)
     make_frame(file_id=hidden.id, proposal_id=private.id)
 
-    found = nights.files(observer, contains="ngc_")
+    found = raw_files.find(observer, contains="ngc_")
 
     assert found == [shown]  # "_" is itself, and a hidden frame's file is hidden too
-    assert nights.frames_of_files(observer, found) == {shown.id: [frame]}
+    assert raw_files.frames_of(observer, found) == {shown.id: [frame]}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from app.db import db, transaction
 from app.models import Block, BlockKind, Camera, Frame, Job, JobState, Level, Proposal, User
@@ -278,5 +278,159 @@ def test_frames_this_user_may_not_see_are_not_in_his_preview(
     assert len(plan.preview(NIGHT, user=staff).science) == 1
 
 
+def test_frames_alike_are_asked_about_once_and_each_still_gets_its_own(
+    camera: Camera, staff: User
+) -> None:
+    def queries_for_preview() -> int:
+        counted: list[str] = []
+        event.listen(db.engine, "before_cursor_execute", lambda *seen: counted.append(seen[2]))
+        plan.preview(NIGHT, user=staff)
+        return len(counted)
+
+    frames_of(camera, "bias", 5, temp_c=-10.0)
+    frames_of(camera, "dark", 5, temp_c=-10.0, exptime_s=60.0)
+    frames_of(camera, "flat", 5, temp_c=-10.0, band="r")
+    frames_of(camera, "science", 2, temp_c=-10.0, band="r", exptime_s=60.0)
+    few = queries_for_preview()
+    frames_of(camera, "science", 40, temp_c=-10.0, band="r", exptime_s=60.0)
+    frames_of(camera, "science", 1, temp_c=20.0, band="r", exptime_s=60.0)
+
+    many = queries_for_preview()
+    shown = plan.preview(NIGHT, user=staff).science
+
+    assert many < few + 12  # the warm one asks for its darks anew
+    assert [s.choice.dark.is_found for s in shown] == [s.frame.temp_c == -10.0 for s in shown]
+
+
 def test_kinds_of_the_plan_are_in_the_order_they_depend_on_each_other() -> None:
     assert plan.CALIBRATIONS == (BlockKind.BIAS, BlockKind.DARK, BlockKind.FLAT)
+
+
+EARLIER = date(2026, 11, 10)
+
+
+@pytest.fixture
+def bare_night(camera: Camera) -> Camera:
+    """A night of science alone; its bias, and flats, were taken ten nights earlier."""
+    frames_of(camera, "science", 2, band="B", exptime_s=60.0)
+    frames_of(camera, "bias", 2, night=EARLIER)
+    frames_of(camera, "flat", 3, night=EARLIER, band="B")
+    frames_of(camera, "science", 1, night=EARLIER, band="B")
+    return camera
+
+
+def test_the_preview_names_raw_calibrations_of_other_nights(
+    bare_night: Camera, observer: User
+) -> None:
+    shown = plan.preview(NIGHT, user=observer)
+
+    choice = shown.science[0].choice
+    assert choice.bias.reason == (
+        "2 bias of 2026-11-10 (10 days older, thin) would do; their block is not made yet"
+    )
+    assert choice.flat.reason.startswith("3 flat of 2026-11-10 (10 days older")
+    assert sizes(shown.borrowed) == {("bias", None): 2, ("flat", "B"): 3}
+    assert sizes(shown.blocks) == {("sci", "B"): 2}
+    assert shown.warnings == ()
+
+
+def test_one_press_makes_and_processes_what_another_night_lends(
+    bare_night: Camera, observer: User
+) -> None:
+    queued = plan.process(NIGHT, observer)
+
+    kinds = [job.label.split()[0] for job in queued]
+    assert kinds == ["bias", "flat", "sci"]
+    bias, flat, sci = queued
+    assert {need.needs_id for need in sci.needs} == {bias.id, flat.id}
+    nights = {b.kind: b.start_night for b in db.session.scalars(select(Block))}
+    assert nights == {"bias": EARLIER, "flat": EARLIER, "sci": NIGHT}
+
+
+def test_what_was_lent_is_the_block_of_its_own_night(bare_night: Camera, observer: User) -> None:
+    first = {block.id for block in plan.apply(NIGHT, owner=observer)}
+
+    again = {block.id for block in plan.apply(NIGHT, owner=observer)}
+    of_its_own = {block.id for block in plan.apply(EARLIER, owner=observer)}
+
+    assert again == first
+    assert len(of_its_own & first) == 2
+    assert "not processed yet" in plan.preview(NIGHT, user=observer).science[0].choice.bias.reason
+
+
+@pytest.mark.parametrize(
+    "why_not",
+    [
+        {"is_valid": False},
+        {"unusable": "It is no longer in RAW."},
+        {"kind_doubt": "its name says dark"},
+        {"binning_x": 2},
+        {"night": date(2025, 1, 1)},
+    ],
+)
+def test_nothing_is_lent_by_frames_that_would_not_do(
+    camera: Camera, observer: User, why_not: dict[str, Any]
+) -> None:
+    frames_of(camera, "science", 1)
+    frames_of(camera, "bias", 2, **({"night": EARLIER} | why_not))
+
+    shown = plan.preview(NIGHT, user=observer)
+
+    assert shown.borrowed == ()
+    assert shown.science[0].choice.bias.reason == "no bias of this camera and setting"
+
+
+def test_a_master_that_was_made_is_not_lent_again(bare_night: Camera, observer: User) -> None:
+    lent = [b for b in plan.apply(NIGHT, owner=observer) if b.kind == "bias"]
+    master = make_frame("bias", level=Level.MASTER, camera_id=bare_night.id, night=EARLIER)
+    with transaction():
+        lent[0].status, lent[0].master_id = 1, master.id
+
+    shown = plan.preview(NIGHT, user=observer)
+
+    assert shown.science[0].choice.bias.frame_id == master.id
+    assert sizes(shown.borrowed) == {("flat", "B"): 3}
+
+
+def test_a_night_borrows_the_nearest_there_is(camera: Camera, observer: User) -> None:
+    frames_of(camera, "science", 1)
+    frames_of(camera, "bias", 2, night=EARLIER)
+    frames_of(camera, "bias", 2, night=date(2026, 11, 22))
+
+    (lent,) = plan.preview(NIGHT, user=observer).borrowed
+
+    assert lent.first.night == date(2026, 11, 22)
+
+
+def test_a_flat_of_the_night_borrows_its_bias(camera: Camera, observer: User) -> None:
+    frames_of(camera, "flat", 3)
+    frames_of(camera, "bias", 2, night=EARLIER)
+
+    assert sizes(plan.preview(NIGHT, user=observer).borrowed) == {("bias", None): 2}
+
+
+def test_an_exact_dark_of_another_night_goes_before_one_to_be_scaled(
+    camera: Camera, observer: User
+) -> None:
+    frames_of(camera, "science", 1, exptime_s=60.0, temp_c=-10.0)
+    frames_of(camera, "bias", 2)
+    frames_of(camera, "dark", 3, exptime_s=300.0, temp_c=-10.0)
+    frames_of(camera, "dark", 3, exptime_s=60.0, temp_c=-10.0, night=EARLIER)
+
+    shown = plan.preview(NIGHT, user=observer)
+
+    assert shown.science[0].choice.dark.reason.startswith("3 dark of 60 s of 2026-11-10")
+    assert sizes(shown.borrowed) == {("dark", None): 3}
+
+
+def test_frames_hidden_from_an_observer_are_not_promised_to_him(
+    camera: Camera, observer: User, staff: User
+) -> None:
+    with transaction():
+        db.session.add(Proposal(id=1, code="P1"))
+    frames_of(camera, "science", 1)
+    frames_of(camera, "bias", 2, night=EARLIER, proposal_id=1)
+    settings.change("access", "visibility", "members", by=staff)
+
+    assert plan.preview(NIGHT, user=observer).borrowed == ()
+    assert len(plan.preview(NIGHT, user=staff).borrowed) == 1

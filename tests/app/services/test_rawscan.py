@@ -382,7 +382,7 @@ def test_ignored_files_are_counted(raw: Path) -> None:
     report = scan()
 
     assert report.ignored == 1
-    assert "1 other files ignored" in report.message
+    assert "1 other file ignored" in report.message
     assert report.as_result()["counts"] == {"registered": 1}
 
 

@@ -11,13 +11,14 @@ from sqlalchemy import select
 from app import paths
 from app.db import db
 from app.errors import ConflictError, InvalidRequestError
-from app.models import Block, BlockKind, User
+from app.models import Block, BlockKind, Frame, Level, User
 from app.services import blocks, settings
 from tests.app.jobs.blockruns import (
     BIAS,
     NIGHT,
     calibrate_night,
     file_of,
+    register,
     register_master,
 )
 from tests.app.jobs.simnight import SHAPE
@@ -69,6 +70,19 @@ def test_a_registered_block_has_nothing_to_process() -> None:
 
     with pytest.raises(ConflictError, match="nothing to combine"):
         blocks.process(block, owner=None)
+
+
+def test_frames_cannot_join_a_registered_block_whose_file_a_run_would_replace() -> None:
+    path = register_master("bias", np.full(SHAPE, 1e3))
+    block = blocks.register(BIAS, path, owner=None)
+    register("bias")
+    frame = db.session.scalars(select(Frame).where(Frame.level == Level.RAW)).one()
+
+    with pytest.raises(ConflictError, match="made elsewhere"):
+        blocks.add(block, frame.id)
+
+    assert block.entries == []
+    assert (paths.current().data / path).is_file()
 
 
 def test_our_own_master_can_be_registered_again(calibrated: dict[str, Block]) -> None:

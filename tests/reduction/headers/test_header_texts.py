@@ -78,7 +78,7 @@ EXPECTED: dict[str, Mapping[str, object]] = {
         "gain_e_per_adu": 1.43,
         "read_noise_e": 7.4,
         "saturation_adu": 65535.0,  # 180000 electrons are more than 16 bits hold
-        "temp_c": -99.0,
+        "temp_c": None,  # -99 stands for it
         "airmass": 1.67645,
         "ra_deg": 114.916033,
         "dec_deg": 21.52593,

@@ -358,3 +358,21 @@ def test_query_that_is_refused_says_why(app: Flask, client: FlaskClient, query: 
 
     assert answer["error"] == "Error running query"
     assert len(answer["detail"]) > 20
+
+
+def test_log_is_for_staff_where_frames_are_shown_to_members_only(
+    client: FlaskClient, staff_client: FlaskClient, staff: User
+) -> None:
+    settings.change("access", "visibility", "members", by=staff)
+
+    assert client.post("/reduction/get_logs").status_code == 403
+    assert staff_client.post("/reduction/get_logs").status_code == 200
+
+
+def test_dates_beyond_every_night_are_refused(client: FlaskClient) -> None:
+    fields = {"type": "create", "startDate": "2026-01-01", "endDate": "9999-12-31"}
+
+    answer = client.post("/reduction/biasblock", json=fields).get_json()
+
+    assert answer["status"] is False
+    assert "1900 to 2199" in answer["msg"]

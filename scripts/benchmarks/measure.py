@@ -1,0 +1,110 @@
+"""Running arms in processes of their own, interleaved, and what they cost."""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TIMEOUT_S = 900.0
+REPEATS, MOMENT_S = 3, 4.0
+
+
+def cpu_s() -> float:
+    """Return the CPU time of this process and of those it waited for."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def peak_mb() -> float:
+    """Return the largest memory this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@dataclass
+class Meter:
+    """What an arm reports: its measured section, and anything it wants checked."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def time(self, work: Callable[[], object]) -> None:
+        """Time some work: imports, compilation and warming stay outside.
+
+        What is done in a moment is done three times, and the fastest counts: the first time in a
+        process pays for memory that a worker already has.
+        """
+        memory = peak_mb()
+        for number in range(REPEATS):
+            cpu, wall = cpu_s(), time.perf_counter()
+            work()
+            cpu, wall = cpu_s() - cpu, time.perf_counter() - wall
+            if number == 0 or cpu < self.figures["cpu_s"]:
+                self.figures |= {"cpu_s": cpu, "wall_s": wall}
+            if wall > MOMENT_S:
+                break
+        self.figures["memory_mb"] = peak_mb() - memory
+
+    def note(self, **figures: float) -> None:
+        """Add figures that are not times."""
+        self.figures.update(figures)
+
+
+Arm = Callable[[Meter, Path], None]
+
+
+def run_arm(arms: dict[str, Arm], arguments: Sequence[str]) -> None:
+    """Run one arm, named first, on the data of a folder, named second, and print its figures."""
+    name, folder = arguments
+    meter = Meter()
+    arms[name](meter, Path(folder))
+    print(json.dumps(meter.figures))
+
+
+@dataclass
+class Result:
+    """The figures of one arm over all rounds, or why there are none."""
+
+    runs: list[dict[str, float]] = field(default_factory=list)
+    trouble: str = ""
+
+    def median(self, figure: str) -> float:
+        """Return the median of one figure."""
+        return statistics.median(run[figure] for run in self.runs)
+
+
+def run_once(command: Sequence[str], result: Result) -> None:
+    """Run one arm in a new process and add its figures, with those of the whole process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        result.trouble = f"over {TIMEOUT_S:.0f} s"
+        return
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        result.trouble = lines[-1] if lines else f"exit code {done.returncode}"
+        return
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    figures["whole_cpu_s"] = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    result.runs.append(figures)
+
+
+def run_rounds(commands: dict[str, Sequence[str]], rounds: int) -> dict[str, Result]:
+    """Run every arm once a round, one after the other, so that all see the same machine."""
+    results = {name: Result() for name in commands}
+    for number in range(rounds):
+        for name, command in commands.items():
+            if not results[name].trouble:
+                print(f"  round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
+                run_once(command, results[name])
+    return results

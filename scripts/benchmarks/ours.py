@@ -1,0 +1,290 @@
+"""Our own arms, and the floors: reading and writing the same bytes and nothing else."""
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from reduction import fitsio, recipes
+from reduction.combine import CombineParams, Method, combine
+from reduction.cosmicrays import flag_cosmic_rays
+from reduction.exposure import Exposure
+from reduction.fitswrite import float_hdu, primary_hdu, write_hdus
+from reduction.flags import PixelFlag
+from reduction.headers.translate import translate
+from reduction.image import Image
+from reduction.readout import amplifiers, data_rows
+from reduction.recipes import CalibrateParams, Calibrations
+from scripts.benchmarks.measure import Arm, Meter, peak_mb, run_arm
+
+CHUNK = 1 << 20
+NIGHT_FRAMES = 24
+NO_HITS = CalibrateParams(cosmic_rays=None)
+
+
+def read_all(paths: list[Path]) -> None:
+    """Read files through one buffer."""
+    buffer = bytearray(CHUNK)
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+
+
+def write_bytes(path: Path, size: int, *, to_disk: bool = False) -> None:
+    """Write a file of zeros, and wait until it is on the disk where that is asked for."""
+    block = bytes(CHUNK)
+    with path.open("wb", buffering=0) as file:
+        for start in range(0, size, CHUNK):
+            file.write(block[: min(CHUNK, size - start)])
+        if to_disk:
+            os.fsync(file.fileno())
+
+
+def biases(folder: Path) -> list[Path]:
+    """Return the bias frames."""
+    return sorted((folder / "bias").glob("*.fits"))
+
+
+def out(folder: Path, name: str) -> Path:
+    """Return a fresh path for a result."""
+    path = folder / "out" / f"{name}.fits"
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    return path
+
+
+def opened(path: Path) -> Exposure:
+    """Open a raw frame as the jobs do."""
+    info = translate(fitsio.read_headers(path), file_name=path.name)[0]
+    return fitsio.open_exposure(path, info)
+
+
+def floor_combine(meter: Meter, folder: Path) -> None:
+    """Read every frame once and write one plane of floats."""
+    from astropy.io import fits
+
+    paths, target = biases(folder), out(folder, "floor")
+    pixels = int(fits.getheader(paths[0])["NAXIS1"]) ** 2
+
+    def work() -> None:
+        read_all(paths)
+        write_bytes(target, 4 * pixels)
+
+    meter.time(work)
+
+
+def combine_biases(folder: Path, method: Method, name: str) -> dict[str, float]:
+    """Combine the bias frames, write the result, and return what it took beside its arrays."""
+    before = peak_mb()
+    rows = [data_rows(e, amplifiers(e.info)[0]) for e in map(opened, biases(folder))]
+    result = combine(rows, params=CombineParams(method, 3.0, 3.0))
+    arrays = result.data.nbytes + result.variance.nbytes + result.count.nbytes
+    beside = peak_mb() - before - arrays / 2**20
+    plane = float_hdu([("EXTNAME", "SCI", "")], result.data)
+    write_hdus(folder / "out" / f"{name}.fits", [primary_hdu([]), plane])
+    gone = result.n_frames * result.count.size - int(result.count.sum(dtype=np.int64))
+    return {"beside_mb": max(0.0, beside), "rejected": gone}
+
+
+def combine_with(method: Method, name: str, meter: Meter, folder: Path) -> None:
+    """Combine in a worker that is warm; the first time shows what memory it takes."""
+    recipes.warm()
+    out(folder, name)
+    meter.note(**combine_biases(folder, method, name))
+    meter.time(lambda: combine_biases(folder, method, name))
+
+
+def combine_cold(meter: Meter, folder: Path) -> None:
+    """Combine once, in a process that has loaded nothing yet."""
+    out(folder, "cold")
+    meter.note(**combine_biases(folder, "sigma_clip", "cold"))
+
+
+def median_numpy(meter: Meter, folder: Path) -> None:
+    """Combine by numpy's median, tile by tile."""
+    from astropy.io import fits
+
+    paths, target = biases(folder), out(folder, "numpy")
+
+    def work() -> None:
+        files = [fits.open(path, memmap=True, do_not_scale_image_data=True) for path in paths]
+        side = files[0][0].data.shape[0]
+        result = np.empty((side, side), np.float32)
+        for y in range(0, side, 128):
+            tile = np.stack([file[0].data[y : y + 128] for file in files]).astype(np.float32)
+            result[y : y + 128] = np.median(tile + 32768, axis=0)
+        fits.writeto(target, result, overwrite=True)
+
+    meter.time(work)
+
+
+def masters(folder: Path) -> Calibrations:
+    """Return the masters of the science frames, in memory."""
+    from astropy.io import fits
+
+    planes = {
+        name: np.ascontiguousarray(fits.getdata(folder / "science" / f"trimmed_{name}.fits"))
+        for name in ("bias", "flat", "bad")
+    }
+    bias, flat = planes["bias"].astype(np.float32), planes["flat"].astype(np.float32)
+    bad = planes["bad"].astype(np.uint16) * np.uint16(PixelFlag.BAD)
+    return Calibrations(
+        bias=Image(bias, np.full_like(bias, 1.4), bad, "adu"),
+        flat=Image(flat, np.full_like(flat, 1e-6), np.zeros_like(bad), "1"),
+    )
+
+
+def reduce_one(path: Path, target: Path, calibrations: Calibrations) -> None:
+    """Take one raw frame to a product on disk."""
+    result = recipes.calibrate(opened(path), calibrations=calibrations, params=NO_HITS, threads=1)
+    cards = [("STEPS", " ".join(result.done), "what was done")]
+    fitsio.write_product(target, result.image, cards)
+
+
+def detrend(meter: Meter, folder: Path) -> None:
+    """Reduce one raw frame to SCI, VAR and DQ, with masters in memory."""
+    recipes.warm()
+    calibrations, target = masters(folder), out(folder, "detrended")
+    meter.time(lambda: reduce_one(folder / "science" / "sci_00001.fits", target, calibrations))
+
+
+def product_size(folder: Path) -> int:
+    """Return the bytes of a product: two planes of floats and one of flags."""
+    return (folder / "science" / "trimmed_flat.fits").stat().st_size * 10 // 4
+
+
+def floor_detrend(meter: Meter, folder: Path) -> None:
+    """Read one raw frame and write as many bytes as its product has."""
+    target, size = out(folder, "floor"), product_size(folder)
+
+    def work() -> None:
+        read_all([folder / "science" / "sci_00001.fits"])
+        write_bytes(target, size)
+
+    meter.time(work)
+
+
+def cosmics(meter: Meter, folder: Path) -> None:
+    """Flag the hits of one calibrated frame."""
+    from astropy.io import fits
+
+    from scripts.benchmarks.data import READ_NOISE_E
+
+    recipes.warm()
+    path = folder / "science" / "calibrated.fits"
+
+    def work() -> None:
+        data = fits.getdata(path).astype(np.float32)
+        variance, mask = data + np.float32(READ_NOISE_E**2), np.zeros(data.shape, np.uint16)
+        flagged = flag_cosmic_rays(Image(data, variance, mask, "electron"))
+        hits = (flagged.mask & np.uint16(PixelFlag.COSMIC_RAY)) != 0
+        meter.note(hits=int(hits.sum()))
+
+    meter.time(work)
+
+
+def small_files(folder: Path) -> list[Path]:
+    """Return the many small frames."""
+    found = []
+    for entry in sorted(os.scandir(folder / "small"), key=lambda e: e.name):
+        found += [Path(file.path) for file in os.scandir(entry.path)]
+    return found
+
+
+def scan(meter: Meter, folder: Path) -> None:
+    """Read and translate the headers of many files."""
+
+    def work() -> None:
+        infos = [
+            translate(fitsio.read_headers(path), file_name=path.name)
+            for path in small_files(folder)
+        ]
+        meter.note(files=len(infos))
+
+    meter.time(work)
+
+
+def scan_astropy(meter: Meter, folder: Path) -> None:
+    """Read the headers of many files with astropy."""
+    from astropy.io import fits
+
+    meter.time(
+        lambda: meter.note(files=len([fits.getheader(path) for path in small_files(folder)]))
+    )
+
+
+def floor_scan(meter: Meter, folder: Path) -> None:
+    """Open many files and read their first two blocks."""
+
+    def work() -> None:
+        paths = small_files(folder)
+        for path in paths:
+            descriptor = os.open(path, os.O_RDONLY)
+            os.read(descriptor, 5760)
+            os.close(descriptor)
+        meter.note(files=len(paths))
+
+    meter.time(work)
+
+
+def night(meter: Meter, folder: Path) -> None:
+    """Combine the biases, then reduce many frames on two processes, from raw files to products."""
+    recipes.warm()
+    raw = [folder / "science" / f"sci_{k % 2 + 1:05d}.fits" for k in range(NIGHT_FRAMES)]
+    (folder / "out").mkdir(exist_ok=True)
+
+    def work() -> None:
+        recipes.make_bias([opened(path) for path in biases(folder)])
+        shared = masters(folder)
+        with ProcessPoolExecutor(2, initializer=KEPT.append, initargs=(shared,)) as pool:
+            targets = [folder / "out" / f"night{k}.fits" for k in range(len(raw))]
+            list(pool.map(reduce_and_drop, raw, targets))
+
+    meter.time(work)
+
+
+KEPT: list[Calibrations] = []  # in a worker of the night: its masters
+
+
+def reduce_and_drop(path: Path, target: Path) -> None:
+    """Reduce one frame of a night; the product is removed, to spare the disk."""
+    reduce_one(path, target, KEPT[0])
+    target.unlink()
+
+
+def floor_night(meter: Meter, folder: Path) -> None:
+    """Read the bytes of a night and bring those of its products to the disk, nothing else."""
+    size, target = product_size(folder), out(folder, "floor")
+
+    def work() -> None:
+        read_all(biases(folder))
+        for k in range(NIGHT_FRAMES):
+            read_all([folder / "science" / f"sci_{k % 2 + 1:05d}.fits"])
+            write_bytes(target, size, to_disk=True)
+            target.unlink()
+
+    meter.time(work)
+
+
+ARMS: dict[str, Arm] = {
+    "floor_combine": floor_combine,
+    "combine_clip": partial(combine_with, "sigma_clip", "clip"),
+    "combine_cold": combine_cold,
+    "combine_median": partial(combine_with, "median", "median"),
+    "median_numpy": median_numpy,
+    "detrend": detrend,
+    "floor_detrend": floor_detrend,
+    "cosmics": cosmics,
+    "scan": scan,
+    "scan_astropy": scan_astropy,
+    "floor_scan": floor_scan,
+    "night": night,
+    "floor_night": floor_night,
+}
+
+if __name__ == "__main__":
+    run_arm(ARMS, sys.argv[1:])
