@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, BigInt, utcnow
@@ -62,12 +62,18 @@ class Frame(Base):
         Index("ix_frames_night_kind", "night", "kind"),
         Index("ix_frames_level_id", "level", "id"),
         Index("ix_frames_camera_kind_night", "camera_id", "kind", "night"),
-        # What the list of frames may be asked for, each in the order of time.
-        Index("ix_frames_kind_start_utc", "kind", "start_utc"),
-        Index("ix_frames_level_start_utc", "level", "start_utc"),
-        Index("ix_frames_band_start_utc", "band", "start_utc"),
-        Index("ix_frames_object_name_start_utc", "object_name", "start_utc"),
-        Index("ix_frames_camera_id_start_utc", "camera_id", "start_utc"),
+        # For the list of frames, in the order of time. They leave out what tells no time, so that
+        # SQLite takes them for queries that say so, and no other for the sake of its order.
+        *(
+            Index(
+                f"ix_frames_{name}_start_utc",
+                name,
+                "start_utc",
+                sqlite_where=text("start_utc IS NOT NULL"),
+                postgresql_where=text("start_utc IS NOT NULL"),
+            )
+            for name in ("kind", "level", "band", "object_name", "camera_id")
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -85,13 +91,13 @@ class Frame(Base):
     technique: Mapped[str] = mapped_column(default="imaging")
     flat_source: Mapped[str | None]
     writer: Mapped[str] = mapped_column(default="")
-    band: Mapped[str | None]
+    band: Mapped[str | None] = mapped_column(index=True)
     band_raw: Mapped[str | None]
     exptime_s: Mapped[float | None]
     start_utc: Mapped[datetime | None] = mapped_column(index=True)
     mid_utc: Mapped[datetime | None]
     night: Mapped[date | None]
-    object_name: Mapped[str | None]
+    object_name: Mapped[str | None] = mapped_column(index=True)
     ra_deg: Mapped[float | None]
     dec_deg: Mapped[float | None]
     position_role: Mapped[str | None]

@@ -103,13 +103,18 @@ def add_frame(block: Block, frame_id: int, by: User | None) -> None:
         raise NotFoundError(f"there is no frame {frame_id}")
     if any(entry.frame_id == frame_id for entry in block.entries):
         return
-    if block.master is not None and not block.master.fingerprint:  # a run would replace its file
+    if _is_registered(block):  # a run would replace its file
         raise ConflictError(f"{label(block)} holds a master made elsewhere: make a new block")
     check_may_join(block, frame)
     if not block.entries:
         block.camera_id = frame.camera_id
     block.entries.append(BlockFrame(frame_id=frame.id))
     block.status = 0
+
+
+def _is_registered(block: Block) -> bool:
+    """Tell whether the block only stands for a master that was made elsewhere, of no frames."""
+    return block.master is not None and not block.entries and not block.master.parents
 
 
 def remove_frame(block: Block, frame_id: int) -> None:

@@ -64,11 +64,13 @@ _SHOWN: Final = [_CHEAPER.get(name, _COLUMNS[name]) for name in FIELDS]
 _NONE: Final = "[]"
 _START: Final = FIELDS.index("start_utc")
 # Made once, with their values to come: making a statement costs as much as reading its rows.
-_NEWEST: Final = (
-    select(*_SHOWN).order_by(Frame.start_utc.desc(), Frame.id.desc()).limit(bindparam("n"))
+_DATED: Final = (
+    select(*_SHOWN)
+    .where(Frame.start_utc.is_not(None))  # as the indexes of the list have it
+    .order_by(Frame.start_utc.desc(), Frame.id.desc())
+    .limit(bindparam("n"))
 )
-_DATED: Final = _NEWEST.where(Frame.start_utc.is_not(None))
-_DATED_BEHIND: Final = _NEWEST.where(
+_DATED_BEHIND: Final = _DATED.where(
     tuple_(Frame.start_utc, Frame.id)
     < tuple_(bindparam("start", type_=Frame.start_utc.type), bindparam("frame_id"))
 )

@@ -90,6 +90,22 @@ class ScanReport:
         }
 
 
+@contextmanager
+def _swept_by_hand() -> Iterator[None]:
+    """Collect garbage where that is called for, and nowhere else.
+
+    A batch makes objects by the ten thousand and drops them all: every time, Python would go
+    through all objects of the program in search of cycles, at a tenth of the scan's cost.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 @dataclass(slots=True)
 class Scan:
     """One scan of a folder of RAW, `folder` "" for all of it.
@@ -111,6 +127,7 @@ class Scan:
     _book: CameraBook = field(init=False, default_factory=CameraBook)
     _pulse_at: float = field(init=False, default=0.0)
 
+    @_swept_by_hand()
     def run(self) -> ScanReport:
         """Do it."""
         started = time.monotonic()
@@ -122,8 +139,7 @@ class Scan:
         self._walk = Walk(self.root, self.folder, {} if self.again else self._known)
         todo = self._look()
         _require_same(self.root, mounted)
-        with _swept_by_the_batch():
-            self._take(todo)
+        self._take(todo)
         _require_same(self.root, mounted)
         self._note_missing(mounted)
         if self.report.counts[FileState.DUPLICATE]:
@@ -291,22 +307,6 @@ _WAITING: Final = select(ScannedFile.path, ScannedFile.changed_at).where(
 # What a database says of values it cannot hold, and the driver before it.
 _REFUSALS: Final = (StatementError, OverflowError, UnicodeError)
 _NOT_STORED: Final = "The database refused the values of its header: the log says which."
-
-
-@contextmanager
-def _swept_by_the_batch() -> Iterator[None]:
-    """Leave garbage to those who call for its collection.
-
-    A batch makes objects by the ten thousand and drops them all: each time, Python would go
-    through every object of the program in search of cycles, at a tenth of the scan's cost.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class Mounted(NamedTuple):
