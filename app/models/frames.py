@@ -61,6 +61,7 @@ class Frame(Base):
         UniqueConstraint("path", "part"),
         Index("ix_frames_night_kind", "night", "kind"),
         Index("ix_frames_level_id", "level", "id"),
+        Index("ix_frames_level_night", "level", "night"),  # a night's raw frames; months with any
         Index("ix_frames_camera_kind_night", "camera_id", "kind", "night"),
         # For the list of frames, in the order of time. They leave out what tells no time, so that
         # SQLite takes them for queries that say so, and no other for the sake of its order.

@@ -51,18 +51,16 @@ def header_columns(info: FrameInfo) -> dict[str, Any]:
     steady = _steady_columns(_steady_values(info))
     doubts = {name: clean(why) for name, why in info.doubts.items()} | steady["doubts"]
     moving = {name: _finite(name, getattr(info, name), doubts) for name in _MOVING_FLOATS}
-    return (
-        steady
-        | moving
-        | {
-            "start_utc": info.start_utc,
-            "mid_utc": info.mid_utc,
-            "night": info.night,
-            "extras": plain(info.extras) if info.extras else {},
-            "doubts": doubts,
-            "origins": {n: _origin(o.card, o.rule, o.doubt) for n, o in info.origins.items()},
-        }
-    )
+    return {
+        **steady,
+        **moving,
+        "start_utc": info.start_utc,
+        "mid_utc": info.mid_utc,
+        "night": info.night,
+        "extras": plain(info.extras) if info.extras else {},
+        "doubts": doubts,
+        "origins": {n: _origin(o.card, o.rule, o.doubt) for n, o in info.origins.items()},
+    }
 
 
 @lru_cache(maxsize=512)

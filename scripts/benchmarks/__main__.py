@@ -17,7 +17,7 @@ from scripts.benchmarks.table import print_table, rows_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OURS = (
-    "scan", "scan_astropy", "floor_scan", "combine_clip", "combine_cold",
+    "scan", "scan_astropy", "rescan", "floor_rescan", "combine_clip", "combine_cold",
     "floor_combine", "combine_median", "median_numpy", "detrend", "floor_detrend", "cosmics",
 )  # fmt: skip
 FULL = ("night", "floor_night")

@@ -16,17 +16,18 @@ FWHM, BETA = 3.2, 3.0
 
 def header(kind: str, number: int, side: int, overscan: int) -> fits.Header:
     """Return a header as long as a real camera's."""
+    clock = f"{number % 24:02d}:{number % 60:02d}:{number // 840:06.3f}"  # no two are the same
     cards: dict[str, object] = {
         "BUNIT": "adu",
         "OBJECT": "M 31" if kind == "LIGHT" else kind,
         "IMAGETYP": kind,
-        "DATE-OBS": f"2026-11-{1 + number % 28:02d}T{number % 24:02d}:{number % 60:02d}:07.123",
+        "DATE-OBS": f"2026-11-{1 + number % 28:02d}T{clock}",
         "EXPTIME": 0.0 if kind == "BIAS" else 60.0,
         "FILTER": "r",
         "GAIN": GAIN,
         "RDNOISE": READ_NOISE_E,
         "SATURATE": 60000,
-        "CCD-TEMP": -100.05,
+        "CCD-TEMP": round(-100 + number % 13 / 100, 2),
         "SET-TEMP": -100.0,
         "XBINNING": 1,
         "YBINNING": 1,
@@ -35,8 +36,8 @@ def header(kind: str, number: int, side: int, overscan: int) -> fits.Header:
         "OBSERVER": "A. Observer",
         "SITELAT": 42.5,
         "SITELONG": 25.6,
-        "AIRMASS": 1.2345,
-        "RA": "00:42:44.3",
+        "AIRMASS": round(1 + number % 997 / 1000, 4),
+        "RA": f"00:42:{44 + number % 99 / 100:06.3f}",
         "DEC": "+41:16:09",
         "EQUINOX": 2000.0,
     }

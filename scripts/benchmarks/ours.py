@@ -18,6 +18,7 @@ from reduction.headers.translate import translate
 from reduction.image import Image
 from reduction.readout import amplifiers, data_rows
 from reduction.recipes import CalibrateParams, Calibrations
+from scripts.benchmarks import scan
 from scripts.benchmarks.measure import Arm, Meter, peak_mb, run_arm
 
 CHUNK = 1 << 20
@@ -187,50 +188,6 @@ def cosmics(meter: Meter, folder: Path) -> None:
     meter.time(work)
 
 
-def small_files(folder: Path) -> list[Path]:
-    """Return the many small frames."""
-    found = []
-    for entry in sorted(os.scandir(folder / "small"), key=lambda e: e.name):
-        found += [Path(file.path) for file in os.scandir(entry.path)]
-    return found
-
-
-def scan(meter: Meter, folder: Path) -> None:
-    """Read and translate the headers of many files."""
-
-    def work() -> None:
-        infos = [
-            translate(fitsio.read_headers(path), file_name=path.name)
-            for path in small_files(folder)
-        ]
-        meter.note(files=len(infos))
-
-    meter.time(work)
-
-
-def scan_astropy(meter: Meter, folder: Path) -> None:
-    """Read the headers of many files with astropy."""
-    from astropy.io import fits
-
-    meter.time(
-        lambda: meter.note(files=len([fits.getheader(path) for path in small_files(folder)]))
-    )
-
-
-def floor_scan(meter: Meter, folder: Path) -> None:
-    """Open many files and read their first two blocks."""
-
-    def work() -> None:
-        paths = small_files(folder)
-        for path in paths:
-            descriptor = os.open(path, os.O_RDONLY)
-            os.read(descriptor, 5760)
-            os.close(descriptor)
-        meter.note(files=len(paths))
-
-    meter.time(work)
-
-
 def night(meter: Meter, folder: Path) -> None:
     """Combine the biases, then reduce many frames on two processes, from raw files to products."""
     recipes.warm()
@@ -279,11 +236,9 @@ ARMS: dict[str, Arm] = {
     "detrend": detrend,
     "floor_detrend": floor_detrend,
     "cosmics": cosmics,
-    "scan": scan,
-    "scan_astropy": scan_astropy,
-    "floor_scan": floor_scan,
     "night": night,
     "floor_night": floor_night,
+    **scan.ARMS,
 }
 
 if __name__ == "__main__":

@@ -259,6 +259,7 @@ def test_members_see_their_own_frames_and_those_of_nobody(app: Flask, staff: Use
         Wanted(object_name="M 31"),
         Wanted(kind="science", band="r", camera="7", valid=True),
         Wanted(start=date(2020, 1, 1), kind="science"),
+        Wanted(start=date(2026, 11, 1), end=date(2026, 11, 30), level=0),
         Wanted(start=date(2026, 11, 20), end=date(2026, 11, 20), kind="science"),
     ],
 )
