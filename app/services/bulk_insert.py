@@ -41,10 +41,10 @@ class BulkInsert:
         """
         try:
             whole = self._whole(rows)
-        except (TypeError, ValueError) as error:
+            parameters: Any = [*map(self._ordered, whole)] if self._is_positional else whole
+            connection.exec_driver_sql(self._text, parameters)
+        except (TypeError, ValueError) as error:  # of a conversion, ours or the driver's
             raise StatementError(str(error), self._text, None, error) from error
-        parameters: Any = [*map(self._ordered, whole)] if self._is_positional else whole
-        connection.exec_driver_sql(self._text, parameters)
 
     def _whole(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         given = rows[0].keys()
