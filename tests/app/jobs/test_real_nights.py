@@ -219,13 +219,15 @@ def test_four_amplifiers_of_a_sinistro_become_one_frame_without_seams() -> None:
 
     assert image.shape == (1024, 1024)
     assert {"overscan", "trim", "gain"} <= set(frame.steps_done)
+    steps = []
     for half in (slice(0, 512), slice(512, 1024)):
-        across = np.median(data[half, 496:512]) - np.median(data[half, 512:528])
-        along = np.median(data[496:512, half]) - np.median(data[512:528, half])
-        # The medians of 8192 pixels each are good to 0.7 electrons; the sky itself varies by 6.
-        # Measured 8.6 of 44 at most, 0.3 % of the sky; the header's gains leave up to 2.7 %.
-        assert abs(across) < 0.25 * noise
-        assert abs(along) < 0.25 * noise
+        steps.append(abs(np.median(data[half, 496:512]) - np.median(data[half, 512:528])))
+        steps.append(abs(np.median(data[496:512, half]) - np.median(data[512:528, half])))
+    # The medians of 8192 pixels each are good to 0.7 electrons. Three borders close within 3;
+    # the fourth keeps 8.6 of a sky of 1898 (0.45 %): a fault still to be found, not the sky.
+    *closed, widest = sorted(steps)
+    assert max(closed) < 0.1 * noise
+    assert widest < 0.2 * noise
 
 
 def test_frames_without_any_calibration_are_reduced_as_far_as_possible_and_say_so() -> None:
