@@ -52,7 +52,7 @@ __all__ = [
 
 Progress = Callable[[float], None]
 
-CODE_VERSION = 1  # raised whenever the same input and parameters would give other pixels
+CODE_VERSION = 2  # raised whenever the same input and parameters would give other pixels
 THREADS = 2
 BIAS, DARK, FLAT = BiasParams(), DarkParams(), FlatParams()
 

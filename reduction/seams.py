@@ -9,10 +9,12 @@ import numpy.typing as npt
 from reduction.camera import Section
 from reduction.image import FloatPlane, Image
 
-STRIP_PIX = 8  # two on either side of a seam: the sky and its gradient across
+STRIP_PIX = 16  # at a seam, and again as far from it as the gradient's lever
+LEVER_PIX = 48  # from strip to strip: a short one lets the gradient's noise into the step
 CELL_PIX = 32  # along a seam; a cell with a star in it is one outlier among many
 LEAST_CELLS = 8  # of a short seam
-Strips = tuple[Section, Section]  # along a seam: the one beside it and the one behind that
+Strips = tuple[Section, Section]  # along a seam: the one beside it and the one a lever behind
+CLIP_SIGMA = 2.5  # of a cell's pixels about their median
 LEAST_SEAM = 1e-3  # smaller steps between amplifiers are left
 LEAST_SIGNIFICANCE = 10.0  # of the sky in a strip; fainter skies say nothing about gains
 
@@ -81,17 +83,17 @@ def apply_factors(image: Image, targets: Sequence[Section], factors: Sequence[fl
 
 def _seam(a: Section, b: Section) -> tuple[Strips, Strips] | None:
     """Return the strips of `a` and `b` along their seam if `b` lies right of or above `a`."""
-    w = STRIP_PIX
     y0, y1 = max(a.y0, b.y0), min(a.y1, b.y1)
     x0, x1 = max(a.x0, b.x0), min(a.x1, b.x1)
-    if a.x1 == b.x0 and y1 > y0 and min(a.shape[1], b.shape[1]) >= 2 * w:
+    near, far = STRIP_PIX, STRIP_PIX + LEVER_PIX
+    if a.x1 == b.x0 and y1 > y0 and min(a.shape[1], b.shape[1]) >= far:
         x = a.x1
-        here = Section(y0, y1, x - w, x), Section(y0, y1, x - 2 * w, x - w)
-        return here, (Section(y0, y1, x, x + w), Section(y0, y1, x + w, x + 2 * w))
-    if a.y1 == b.y0 and x1 > x0 and min(a.shape[0], b.shape[0]) >= 2 * w:
+        here = Section(y0, y1, x - near, x), Section(y0, y1, x - far, x - LEVER_PIX)
+        return here, (Section(y0, y1, x, x + near), Section(y0, y1, x + LEVER_PIX, x + far))
+    if a.y1 == b.y0 and x1 > x0 and min(a.shape[0], b.shape[0]) >= far:
         y = a.y1
-        here = Section(y - w, y, x0, x1), Section(y - 2 * w, y - w, x0, x1)
-        return here, (Section(y, y + w, x0, x1), Section(y + w, y + 2 * w, x0, x1))
+        here = Section(y - near, y, x0, x1), Section(y - far, y - LEVER_PIX, x0, x1)
+        return here, (Section(y, y + near, x0, x1), Section(y + LEVER_PIX, y + far, x0, x1))
     return None
 
 
@@ -112,21 +114,25 @@ def _ratio(image: Image, here: Strips, there: Strips) -> float | None:
 def _at_edge(image: Image, strips: Strips) -> npt.NDArray[np.float64]:
     """Return the sky of each cell at the seam, its gradient across it taken into account."""
     near, far = (_cells(image, strip) for strip in strips)
-    return 1.5 * near - 0.5 * far
+    return near + (near - far) * (STRIP_PIX / 2 / LEVER_PIX)
 
 
 def _cells(image: Image, strip: Section) -> npt.NDArray[np.float64]:
-    """Return the medians of a strip's cells along its seam; NaN where no pixel is good."""
+    """Return the sky in a strip's cells along its seam; NaN where no pixel is good."""
     place = slice(strip.y0, strip.y1), slice(strip.x0, strip.x1)
     values: FloatPlane = np.where(image.mask[place] == 0, image.data[place], np.float32(np.nan))
     along = values if values.shape[0] >= values.shape[1] else values.T
     cells = np.array_split(along, max(LEAST_CELLS, along.shape[0] // CELL_PIX))
-    return np.array([_median(cell) for cell in cells])
+    return np.array([_level(cell) for cell in cells])
 
 
-def _median(cell: FloatPlane) -> float:
-    known = cell[np.isfinite(cell)]
-    return float(np.median(known)) if known.size else float("nan")
+def _level(cell: FloatPlane) -> float:
+    """Return a cell's sky. Not the median alone: raw counts are whole, and so is theirs."""
+    known = cell[np.isfinite(cell)].astype(np.float64)
+    if not known.size:
+        return float("nan")
+    away = np.abs(known - np.median(known))
+    return float(known[away <= CLIP_SIGMA * 1.4826 * np.median(away)].mean())
 
 
 def _solve(equations: Sequence[tuple[int, int, float]], n: int) -> npt.NDArray[np.float64]:
