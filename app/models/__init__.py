@@ -5,7 +5,18 @@ from app.models.frames import FileState, Frame, FrameParent, Level, ScannedFile
 from app.models.jobs import OPEN_STATES, Job, JobNeed, JobState
 from app.models.observatory import Camera
 from app.models.settings import Event, StoredSetting
-from app.models.users import AuditEntry, Proposal, Token, User, proposal_members
+from app.models.users import (
+    AuditEntry,
+    BrowserSession,
+    Group,
+    Invitation,
+    Proposal,
+    Token,
+    User,
+    group_members,
+    proposal_groups,
+    proposal_members,
+)
 
 __all__ = [
     "OPEN_STATES",
@@ -13,11 +24,14 @@ __all__ = [
     "Block",
     "BlockFrame",
     "BlockKind",
+    "BrowserSession",
     "Camera",
     "Event",
     "FileState",
     "Frame",
     "FrameParent",
+    "Group",
+    "Invitation",
     "Job",
     "JobNeed",
     "JobState",
@@ -28,5 +42,7 @@ __all__ = [
     "SuperflatLink",
     "Token",
     "User",
+    "group_members",
+    "proposal_groups",
     "proposal_members",
 ]

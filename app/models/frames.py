@@ -119,6 +119,7 @@ class Frame(Base):
     proposal_code: Mapped[str | None]
     proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"), index=True)
     observer: Mapped[str | None]
+    owner_id: Mapped[int | None]  # the user who uploaded it or had it made; None: the observatory
 
     is_valid: Mapped[bool] = mapped_column(default=True)
     status: Mapped[int] = mapped_column(default=0)  # MAR: highest step up to which all are done

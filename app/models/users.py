@@ -1,6 +1,7 @@
 """People, their tokens and their proposals."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -54,12 +55,71 @@ class Token(Base):
     user: Mapped[User] = relationship(back_populates="tokens")
 
 
+class BrowserSession(Base):
+    """A browser somebody signed in with; its cookie holds a key of which the SHA-256 is kept."""
+
+    __tablename__ = "browser_sessions"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    agent: Mapped[str] = mapped_column(default="")  # the browser, in its own words
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    last_seen_at: Mapped[datetime] = mapped_column(default=utcnow)
+    ended_at: Mapped[datetime | None]
+
+
+class Invitation(Base):
+    """A link by which somebody sets a first or a new password, once; only its SHA-256 is kept."""
+
+    __tablename__ = "invitations"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    made_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    digest: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(foreign_keys=user_id)
+
+
+group_members = Table(
+    "group_members",
+    Base.metadata,
+    Column("group_id", ForeignKey("groups.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True, index=True),
+)
+
+proposal_groups = Table(
+    "proposal_groups",
+    Base.metadata,
+    Column("proposal_id", ForeignKey("proposals.id"), primary_key=True),
+    Column("group_id", ForeignKey("groups.id"), primary_key=True, index=True),
+)
+
 proposal_members = Table(
     "proposal_members",
     Base.metadata,
     Column("proposal_id", ForeignKey("proposals.id"), primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True, index=True),
 )
+
+
+class Group(Base):
+    """People who are put on proposals together: a class, a team."""
+
+    __tablename__ = "groups"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str] = mapped_column(default="")
+
+    members: Mapped[list[User]] = relationship(secondary=group_members, order_by="User.username")
 
 
 class Proposal(Base):
@@ -74,9 +134,13 @@ class Proposal(Base):
     title: Mapped[str] = mapped_column(default="")
     abstract: Mapped[str] = mapped_column(default="")
     pi_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    # Days after its night when a frame is everyone's; None: as access.proprietary_days says.
+    proprietary_days: Mapped[int | None]
+    reduction: Mapped[dict[str, Any]] = mapped_column(default=dict)  # its own settings, by name
 
     pi: Mapped[User | None] = relationship()
-    members: Mapped[list[User]] = relationship(secondary=proposal_members)
+    members: Mapped[list[User]] = relationship(secondary=proposal_members, order_by="User.id")
+    groups: Mapped[list[Group]] = relationship(secondary=proposal_groups, order_by="Group.name")
 
 
 class AuditEntry(Base):

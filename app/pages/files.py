@@ -26,7 +26,7 @@ def show_files() -> ResponseReturnValue:
         "files.html",
         files=listed,
         frames=raw_files.frames_of(user, listed),
-        counts=raw_files.counts(),
+        counts=raw_files.counts(user),
         state=state,
         contains=contains,
         next_id=listed[-1].id if len(listed) == raw_files.PAGE else None,

@@ -47,7 +47,7 @@ def show_nights() -> ResponseReturnValue:
         nights=nights.calendar(user, first, end),
         months=months,
         undated=nights.count_undated(user),
-        files=raw_files.counts() | {"missing": raw_files.lost_count()},
+        files=raw_files.counts(user) | {"missing": raw_files.lost_count(user)},
         **sources(),
     )
 

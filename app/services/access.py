@@ -1,45 +1,257 @@
-"""Who may see what: the one rule every query for rows goes through."""
+"""Who may see, change and delete what: the one rule behind every page and every API.
 
-from typing import Any
+Staff may everything. By `access.visibility` everyone signed in sees every frame, or the people of
+its proposal only, until its proprietary period is over; masters and frames of no proposal are
+everyone's. What is changed is noted with who did it, and a frame whose proposal has people is
+changed by them alone.
+"""
 
-from sqlalchemy import ColumnElement, Select, false, or_, select, true
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
 
-from app.models import Frame, Job, Level, Proposal, User
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true
+from sqlalchemy.orm import aliased
+
+from app.db import db, utcnow
+from app.errors import NotAllowedError
+from app.models import (
+    AuditEntry,
+    Block,
+    BlockFrame,
+    BlockKind,
+    BrowserSession,
+    Frame,
+    Group,
+    Invitation,
+    Job,
+    Level,
+    Proposal,
+    ScannedFile,
+    Token,
+    User,
+    group_members,
+    proposal_groups,
+    proposal_members,
+)
 from app.services import settings
+
+Rule = ColumnElement[bool]
+_NOT_ALLOWED: Final = "You do not have permission to perform this action."
 
 
 def visible_to(user: User | None, model: type[Any] = Frame) -> Select[Any]:
-    """Return the rows of `model` that `user` may see, as a SELECT to refine.
-
-    Staff see everything. Everyone signed in sees every frame, unless the site shows frames to
-    the members of their proposal only; masters and frames of no proposal are everyone's. Nobody
-    else sees anything.
-    """
+    """Return the rows of `model` that `user` may see, as a SELECT to refine."""
     return select(model).where(may_see(user, model))
 
 
-def may_see(user: User | None, model: type[Any] = Frame) -> ColumnElement[bool]:
+def may_see(user: User | None, model: type[Any] = Frame) -> Rule:
     """Return the condition behind `visible_to`, for queries that select something else."""
     if user is None or not user.is_active:
         return false()
-    if user.is_staff or user.is_superuser:
+    if is_staff(user):
         return true()
-    if model is Job:
-        return Job.owner_id == user.id
-    if model is Frame and settings.snapshot().text("access.visibility") == "members":
-        return _of_own_proposals(user)
-    return true()
+    if model in _ALWAYS_OWN:
+        return _ALWAYS_OWN[model](user)
+    if is_open_site():
+        return true()
+    return _OF_MEMBERS[model](user) if model in _OF_MEMBERS else true()
+
+
+def may_stranger_see() -> Rule:
+    """Return which frames go out without a token where the site opens its files."""
+    return true() if is_open_site() else _is_public()
+
+
+def may_change(user: User | None) -> Rule:
+    """Return which of the frames they see `user` may mark, comment on or reduce anew.
+
+    Those of no proposal, or of one nobody was put on yet, are everyone's; others their people's.
+    """
+    if user is None or not user.is_active:
+        return false()
+    if is_staff(user):
+        return true()
+    free = or_(
+        Frame.proposal_id.is_(None),
+        Frame.proposal_id.not_in(_peopled()),
+        Frame.level == Level.MASTER,
+    )
+    return and_(may_see(user, Frame), or_(free, Frame.proposal_id.in_(own_proposals(user))))
+
+
+def may_delete(user: User | None) -> Rule:
+    """Return which processed frames `user` may delete: their own and their proposals'."""
+    if user is None or not user.is_active:
+        return false()
+    made = Frame.level > Level.MASTER
+    if is_staff(user):
+        return Frame.level > Level.RAW
+    theirs = or_(Frame.owner_id == user.id, Frame.proposal_id.in_(own_proposals(user)))
+    return and_(may_see(user, Frame), made, theirs)
+
+
+def check_change(user: User, frame: Frame) -> None:
+    """Refuse to let `user` change a frame that is other people's.
+
+    Raises
+    ------
+    NotAllowedError
+        With whose it is, if they may see it at all.
+    """
+    allowed = select(Frame.id).where(Frame.id == frame.id, may_change(user))
+    if db.session.scalar(allowed) is None:
+        code = frame.proposal.code if frame.proposal else "another proposal"
+        raise NotAllowedError(f"{_NOT_ALLOWED} Only the people of {code} and staff may.")
+
+
+def check_change_block(user: User | None, block: Block) -> None:
+    """Refuse to let `user` change a block with frames that are other people's; None is ourselves.
+
+    Raises
+    ------
+    NotAllowedError
+        If there is one such frame in it, or in one of its children.
+    """
+    if user is None or is_staff(user):
+        return
+    blocks = [block.id, *(child.id for child in block.children)]
+    others = (
+        select(Frame.id)
+        .join(BlockFrame, BlockFrame.frame_id == Frame.id)
+        .where(BlockFrame.block_id.in_(blocks), ~may_change(user))
+    )
+    if db.session.scalar(others.limit(1)) is not None:
+        raise NotAllowedError(f"{_NOT_ALLOWED} Some of its frames are another proposal's.")
+
+
+def check_staff(user: User) -> None:
+    """Refuse whoever is not staff.
+
+    Raises
+    ------
+    NotAllowedError
+        In the words every API uses.
+    """
+    if not is_staff(user):
+        raise NotAllowedError(_NOT_ALLOWED)
+
+
+def may_lead(user: User, proposal: Proposal) -> bool:
+    """Tell whether `user` may say who is on a proposal: its principal investigator and staff."""
+    return is_staff(user) or proposal.pi_id == user.id
+
+
+def may_add_to(user: User, proposal: Proposal | None) -> bool:
+    """Tell whether `user` may add files to a proposal: its people, and all where it has none."""
+    if proposal is None or is_staff(user):
+        return True
+    known = select(Proposal.id).where(Proposal.id == proposal.id)
+    theirs = or_(Proposal.id.in_(own_proposals(user)), Proposal.id.not_in(_peopled()))
+    return db.session.scalar(known.where(theirs)) is not None
+
+
+def is_staff(user: User) -> bool:
+    """Tell whether `user` is staff; a superuser is."""
+    return user.is_staff or user.is_superuser
+
+
+def is_open_site() -> bool:
+    """Tell whether everyone signed in sees every frame."""
+    return settings.snapshot().text("access.visibility") != "members"
 
 
 def sees_every_frame(user: User | None) -> bool:
     """Tell whether no frame is hidden from `user`; None is the house itself."""
-    if user is None or user.is_staff or user.is_superuser:
-        return True
-    return settings.snapshot().text("access.visibility") != "members"
+    return user is None or is_staff(user) or is_open_site()
 
 
-def _of_own_proposals(user: User) -> ColumnElement[bool]:
-    own = select(Proposal.id).where(
-        or_(Proposal.pi_id == user.id, Proposal.members.any(User.id == user.id))
+def own_proposals(user: User) -> Select[int]:
+    """Return the ids of the proposals `user` is on: as investigator, by name or in a group."""
+    by_name = select(proposal_members.c.proposal_id).where(proposal_members.c.user_id == user.id)
+    in_group = (
+        select(proposal_groups.c.proposal_id)
+        .join(group_members, group_members.c.group_id == proposal_groups.c.group_id)
+        .where(group_members.c.user_id == user.id)
     )
-    return or_(Frame.level == Level.MASTER, Frame.proposal_id.is_(None), Frame.proposal_id.in_(own))
+    theirs = or_(Proposal.pi_id == user.id, Proposal.id.in_(by_name), Proposal.id.in_(in_group))
+    return select(Proposal.id).where(theirs).correlate(None)
+
+
+def _peopled() -> Select[int]:
+    """Return the ids of the proposals somebody was put on."""
+    somebody = or_(
+        Proposal.pi_id.is_not(None),
+        Proposal.id.in_(select(proposal_members.c.proposal_id)),
+        Proposal.id.in_(select(proposal_groups.c.proposal_id)),
+    )
+    return select(Proposal.id).where(somebody).correlate(None)
+
+
+def _is_public() -> Rule:
+    return or_(Frame.level == Level.MASTER, Frame.proposal_id.is_(None), _is_released())
+
+
+def _is_released() -> Rule:
+    """Return which frames are past the proprietary period of their proposal.
+
+    There are few different periods: a comparison for each keeps date arithmetic out of SQL,
+    where the two databases differ. A frame of no known night is never released.
+    """
+    periods = db.session.scalars(select(Proposal.proprietary_days).distinct()).all()
+    usual = settings.snapshot().integer("access.proprietary_days")
+    return or_(false(), *(_is_past(days, usual) for days in periods))
+
+
+def _is_past(days: int | None, usual: int) -> Rule:
+    last_night = utcnow().date() - timedelta(usual if days is None else days)
+    same = Proposal.proprietary_days.is_not_distinct_from(days)
+    of_period = select(Proposal.id).where(same).correlate(None)
+    return and_(Frame.proposal_id.in_(of_period), Frame.night <= last_night)
+
+
+def _sees_frame(user: User) -> Rule:
+    return or_(_is_public(), Frame.proposal_id.in_(own_proposals(user)), Frame.owner_id == user.id)
+
+
+def _sees_block(user: User) -> Rule:
+    """Return which blocks are seen: one tells what was observed, as each of its frames does."""
+    child = aliased(Block)
+    seen = (
+        select(BlockFrame.block_id)
+        .join(Frame, Frame.id == BlockFrame.frame_id)
+        .where(_sees_frame(user))
+        .correlate(None)
+    )
+    group_of_seen = select(child.parent_id).where(child.id.in_(seen)).correlate(None)
+    return or_(
+        Block.kind.not_in((BlockKind.SCI, BlockKind.FRINGE)),
+        Block.owner_id == user.id,
+        Block.id.in_(seen),
+        Block.id.in_(group_of_seen),
+    )
+
+
+def _sees_file(user: User) -> Rule:
+    """Return which files are seen: those of frames, or duplicates of one, that are."""
+    seen = select(Frame.file_id).where(_sees_frame(user)).correlate(None)
+    return func.coalesce(ScannedFile.duplicate_of_id, ScannedFile.id).in_(seen)
+
+
+_ALWAYS_OWN: Final[Mapping[type[Any], Callable[[User], Rule]]] = {
+    Job: lambda user: Job.owner_id == user.id,
+    Token: lambda user: Token.user_id == user.id,
+    BrowserSession: lambda user: BrowserSession.user_id == user.id,
+    Group: lambda user: Group.id.in_(
+        select(group_members.c.group_id).where(group_members.c.user_id == user.id)
+    ),
+    User: lambda user: User.id == user.id,
+    AuditEntry: lambda _: false(),
+    Invitation: lambda _: false(),
+}
+_OF_MEMBERS: Final[Mapping[type[Any], Callable[[User], Rule]]] = {
+    Frame: _sees_frame,
+    Block: _sees_block,
+    ScannedFile: _sees_file,
+    Proposal: lambda user: Proposal.id.in_(own_proposals(user)),
+}

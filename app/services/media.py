@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, or_, select, true
+from sqlalchemy import ColumnElement, func, or_, select
 
 from app import paths
 from app.db import db
 from app.errors import NotAuthenticatedError, NotFoundError
-from app.models import Frame, Job, Level, User
+from app.models import Frame, Job, User
 from app.paths import RAW_PREFIX
 from app.services import access, jobs, queries, settings
 
@@ -56,8 +56,7 @@ def _private(user: User | None, path: Path, folders: set[str]) -> Path:
         raise NotFoundError("no such file")
     if _RESULTS in folders:
         return queries.result_file(user, path.name)
-    is_staff = user.is_staff or user.is_superuser
-    if not is_staff and (_CONFIG in folders or not _is_log_of(user, path)):
+    if not access.is_staff(user) and (_CONFIG in folders or not _is_log_of(user, path)):
         raise NotFoundError("no such file")
     return path
 
@@ -87,23 +86,13 @@ def _is_open_without_row(user: User | None, names: set[str]) -> bool:
 
     Where frames are shown to members only, such a file may be a copy of one they may not see.
     """
-    if user is not None and (user.is_staff or user.is_superuser):
-        return True
-    if not _members_only():
+    if access.is_open_site() or (user is not None and access.is_staff(user)):
         return True
     return all(name.startswith(f"{_MASTERS}/") for name in names)
 
 
 def _seen_by(user: User | None) -> ColumnElement[bool]:
-    if user is not None:
-        return access.may_see(user, Frame)
-    if _members_only():
-        return or_(Frame.level == Level.MASTER, Frame.proposal_id.is_(None))
-    return true()
-
-
-def _members_only() -> bool:
-    return settings.snapshot().text("access.visibility") == "members"
+    return access.may_stranger_see() if user is None else access.may_see(user, Frame)
 
 
 def _tidy(relative: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 
 from app.db import db
 from app.models import FileState, Frame, ScannedFile
@@ -14,20 +14,22 @@ PAGE: Final = 200
 _TROUBLED: Final = (FileState.QUARANTINED, FileState.WAITING, FileState.DUPLICATE)
 
 
-def counts() -> dict[str, int]:
-    """Return how many files of RAW are in each state."""
-    query = select(ScannedFile.state, func.count()).group_by(ScannedFile.state)
+def counts(user: Person) -> dict[str, int]:
+    """Return how many of the files of RAW that `user` may see are in each state."""
+    mine = access.may_see(user, ScannedFile)
+    query = select(ScannedFile.state, func.count()).where(mine).group_by(ScannedFile.state)
     found = {str(state): count for state, count in db.session.execute(query)}
     return {state.value: found.get(state.value, 0) for state in FileState}
 
 
-def lost_count() -> int:
-    """Return how many files are gone with the frames that were in them.
+def lost_count(user: Person) -> int:
+    """Return how many files `user` may see are gone with the frames that were in them.
 
     A file that moved took its frames along; a duplicate, a link or a file in quarantine that
     somebody cleared away is no loss.
     """
-    return db.session.scalar(select(func.count(ScannedFile.id)).where(_is_lost())) or 0
+    mine = access.may_see(user, ScannedFile)
+    return db.session.scalar(select(func.count(ScannedFile.id)).where(mine, _is_lost())) or 0
 
 
 def _is_lost() -> ColumnElement[bool]:
@@ -40,13 +42,7 @@ def find(
     user: Person, *, state: str | None = None, contains: str = "", before_id: int | None = None
 ) -> Sequence[ScannedFile]:
     """Return files of RAW, newest first: those in trouble, or those whose path holds a text."""
-    # A file is as private as the frames in it, or in the one it is a duplicate of.
-    holder = func.coalesce(ScannedFile.duplicate_of_id, ScannedFile.id)
-    held = exists().where(Frame.file_id == holder)
-    seen = held.where(access.may_see(user, Frame))
-    query: Select[Any] = access.visible_to(user, ScannedFile).where(
-        or_(seen, ~held & (ScannedFile.state != FileState.REGISTERED))
-    )
+    query: Select[Any] = access.visible_to(user, ScannedFile)
     if state is not None:
         query = query.where(ScannedFile.state == state)
     elif not contains:

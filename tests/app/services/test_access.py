@@ -1,0 +1,246 @@
+"""The access rule: who sees, changes and deletes which frames, blocks, files and proposals."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from app.db import db, transaction, utcnow
+from app.errors import NotAllowedError
+from app.models import (
+    Block,
+    BlockFrame,
+    BlockKind,
+    FileState,
+    Frame,
+    Group,
+    Level,
+    Proposal,
+    ScannedFile,
+    User,
+)
+from app.services import access, settings
+from tests.factories import make_frame, make_user
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture
+def investigator() -> User:
+    return make_user("investigator")
+
+
+@pytest.fixture
+def member() -> User:
+    return make_user("member")
+
+
+@pytest.fixture
+def student() -> User:
+    return make_user("student")
+
+
+@pytest.fixture
+def other() -> User:
+    return make_user("other")
+
+
+@pytest.fixture
+def proposal(investigator: User, member: User, student: User) -> Proposal:
+    with transaction():
+        made = Proposal(code="2026B-001", pi_id=investigator.id, members=[member])
+        made.groups = [Group(name="class of 2026", members=[student])]
+        db.session.add(made)
+    return made
+
+
+@pytest.fixture
+def members_only(staff: User) -> None:
+    settings.change("access", "visibility", "members", by=staff)
+
+
+def of(proposal: Proposal, **columns: object) -> Frame:
+    return make_frame(proposal_id=proposal.id, proposal_code=proposal.code, **columns)
+
+
+def seen(user: User | None, model: type[object] = Frame) -> set[int]:
+    return {row.id for row in db.session.scalars(access.visible_to(user, model))}
+
+
+@pytest.mark.usefixtures("members_only")
+def test_people_of_a_proposal_see_its_frames_by_name_and_by_group(
+    proposal: Proposal, investigator: User, member: User, student: User, other: User, staff: User
+) -> None:
+    frame = of(proposal)
+
+    for user in (investigator, member, student, staff):
+        assert seen(user) == {frame.id}
+    assert seen(other) == set()
+    assert seen(None) == set()
+
+
+def test_everyone_signed_in_sees_all_where_the_site_says_so(
+    proposal: Proposal, other: User
+) -> None:
+    frame = of(proposal)
+
+    assert seen(other) == {frame.id}
+    assert seen(None) == set()
+
+
+@pytest.mark.usefixtures("members_only")
+def test_masters_frames_of_no_proposal_and_ones_own_uploads_are_seen(
+    proposal: Proposal, other: User
+) -> None:
+    of(proposal)
+    master = of(proposal, level=Level.MASTER, kind="bias")
+    free = make_frame()
+    own = of(proposal, owner_id=other.id)
+
+    assert seen(other) == {master.id, free.id, own.id}
+
+
+@pytest.mark.usefixtures("members_only")
+@pytest.mark.parametrize(("days", "usual", "age", "is_open"), [
+    (30, 365, 30, True),
+    (30, 365, 29, False),
+    (None, 10, 10, True),
+    (None, 10, 9, False),
+    (0, 365, 0, True),
+    (36_500, 0, 3000, False),
+])  # fmt: skip
+def test_frames_are_everyones_after_the_proprietary_period(
+    proposal: Proposal,
+    other: User,
+    staff: User,
+    days: int | None,
+    usual: int,
+    age: int,
+    is_open: bool,
+) -> None:
+    settings.change("access", "proprietary_days", usual, by=staff)
+    with transaction():
+        proposal.proprietary_days = days
+    old = of(proposal, night=utcnow().date() - timedelta(age))
+    undated = of(proposal, night=None)
+
+    assert (old.id in seen(other)) is is_open
+    assert undated.id not in seen(other)
+    strangers = db.session.scalars(select(Frame.id).where(access.may_stranger_see())).all()
+    assert (old.id in strangers) is is_open
+
+
+@pytest.mark.usefixtures("members_only")
+def test_a_science_block_and_its_group_are_seen_with_the_first_of_their_frames(
+    proposal: Proposal, member: User, other: User
+) -> None:
+    frame, free = of(proposal), make_frame()
+    with transaction():
+        group = Block(kind=BlockKind.SCI, is_group=True)
+        hidden = Block(kind=BlockKind.SCI, parent=group, entries=[BlockFrame(frame_id=frame.id)])
+        shared = Block(
+            kind=BlockKind.SCI,
+            entries=[BlockFrame(frame_id=frame.id), BlockFrame(frame_id=free.id)],
+        )
+        bias = Block(kind=BlockKind.BIAS)
+        db.session.add_all([group, hidden, shared, bias])
+
+    assert seen(member, Block) == {group.id, hidden.id, shared.id, bias.id}
+    assert seen(other, Block) == {shared.id, bias.id}
+
+
+@pytest.mark.usefixtures("members_only")
+def test_files_are_as_private_as_their_frames(
+    proposal: Proposal, member: User, other: User, staff: User
+) -> None:
+    with transaction():
+        taken, bad = (
+            ScannedFile(path=name, size=1, mtime_ns=1, state=state)
+            for name, state in (("a.fits", FileState.REGISTERED), ("b", FileState.QUARANTINED))
+        )
+        db.session.add_all([taken, bad])
+        db.session.flush()
+        copy = ScannedFile(
+            path="c.fits", size=1, mtime_ns=1, state=FileState.DUPLICATE, duplicate_of_id=taken.id
+        )
+        db.session.add(copy)
+    of(proposal, file_id=taken.id)
+
+    assert seen(member, ScannedFile) == {taken.id, copy.id}
+    assert seen(other, ScannedFile) == set()
+    assert seen(staff, ScannedFile) == {taken.id, copy.id, bad.id}
+
+
+@pytest.mark.usefixtures("members_only")
+def test_proposals_are_seen_by_their_people(proposal: Proposal, student: User, other: User) -> None:
+    assert seen(student, Proposal) == {proposal.id}
+    assert seen(other, Proposal) == set()
+
+
+def test_frames_of_a_proposal_with_people_are_changed_by_them_alone(
+    proposal: Proposal, student: User, other: User, staff: User
+) -> None:
+    with transaction():
+        bare = Proposal(code="from-a-header")
+        db.session.add(bare)
+    theirs, free, of_nobody = of(proposal), make_frame(), of(bare)
+
+    for user in (student, staff):
+        access.check_change(user, theirs)
+    for frame in (free, of_nobody):
+        access.check_change(other, frame)
+    with pytest.raises(NotAllowedError, match="2026B-001"):
+        access.check_change(other, theirs)
+
+
+def test_a_block_is_changed_by_who_may_change_each_of_its_frames(
+    proposal: Proposal, member: User, other: User
+) -> None:
+    frame = of(proposal)
+    with transaction():
+        block = Block(kind=BlockKind.SCI, entries=[BlockFrame(frame_id=frame.id)])
+        group = Block(kind=BlockKind.SCI, is_group=True, children=[block])
+        db.session.add(group)
+
+    for one in (block, group):
+        access.check_change_block(member, one)
+        access.check_change_block(None, one)
+        with pytest.raises(NotAllowedError):
+            access.check_change_block(other, one)
+
+
+def test_only_made_frames_are_deleted_and_only_by_their_people(
+    proposal: Proposal, member: User, other: User, staff: User
+) -> None:
+    raw, made = of(proposal), of(proposal, level=Level.REDUCED)
+    master = make_frame(level=Level.MASTER, kind="bias")
+    own = make_frame(level=Level.REDUCED, owner_id=other.id)
+
+    def deletable(user: User) -> set[int]:
+        return set(db.session.scalars(select(Frame.id).where(access.may_delete(user))))
+
+    assert deletable(member) == {made.id}
+    assert deletable(other) == {own.id}
+    assert deletable(staff) == {made.id, master.id, own.id}
+    assert raw.id not in deletable(staff)
+
+
+def test_who_leads_a_proposal_and_who_adds_to_it(
+    proposal: Proposal, investigator: User, member: User, other: User, staff: User
+) -> None:
+    assert [access.may_lead(u, proposal) for u in (investigator, staff, member, other)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert [access.may_add_to(u, proposal) for u in (investigator, staff, member, other)] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    assert access.may_add_to(other, None)
+
+
+@pytest.mark.usefixtures("members_only")
+def test_a_closed_account_sees_nothing(member: User) -> None:
+    make_frame()
+    with transaction():
+        member.is_active = False
+
+    assert seen(member) == set()
