@@ -1,6 +1,7 @@
 """The access rule: who sees, changes and deletes which frames, blocks, files and proposals."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -59,7 +60,7 @@ def members_only(staff: User) -> None:
     settings.change("access", "visibility", "members", by=staff)
 
 
-def of(proposal: Proposal, **columns: object) -> Frame:
+def of(proposal: Proposal, **columns: Any) -> Frame:
     return make_frame(proposal_id=proposal.id, proposal_code=proposal.code, **columns)
 
 
