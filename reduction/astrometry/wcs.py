@@ -1,0 +1,225 @@
+"""A tangential projection with SIP distortion: made by least squares, applied, written as cards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from reduction.astrometry.tangent import to_plane, to_sky
+from reduction.cards import ProductCard
+
+Floats = npt.NDArray[np.float64]
+INVERSIONS = 20  # of a distortion, each step far closer than the one before
+INVERSE_GRID = 24  # on a side, of the points the inverse polynomials of the header are fitted to
+RECENTRED = 4  # times the point of contact is moved to the frame's reference pixel
+
+
+def no_terms() -> Floats:
+    """Return the coefficients of no distortion."""
+    return np.zeros((1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class TanSip:
+    """Where pixels lie on the sky.
+
+    Attributes
+    ----------
+    crval : tuple of float
+        Right ascension and declination of the reference pixel, degrees.
+    crpix : tuple of float
+        Reference pixel, x and y, counted from 0 at the centre of the first.
+    cd : float array, ``(2, 2)``
+        Degrees a pixel: standard coordinates from corrected offsets in x and y.
+    a, b : float arrays, ``(order + 1, order + 1)``
+        SIP coefficients: what is added to the offsets in x and y, ``sum(a[p, q] u^p v^q)``,
+        pixels.
+
+    References
+    ----------
+    Shupe et al. (2005), ADASS XIV, ASP Conf. 347, 491.
+    """
+
+    crval: tuple[float, float]
+    crpix: tuple[float, float]
+    cd: Floats
+    a: Floats = field(default_factory=no_terms)
+    b: Floats = field(default_factory=no_terms)
+
+    @property
+    def order(self) -> int:
+        """Of the distortion; 1 is none."""
+        return max(1, len(self.a) - 1)
+
+    @property
+    def scale_arcsec(self) -> float:
+        """Arcseconds a pixel at the reference pixel: the root of a pixel's area."""
+        return 3600 * float(np.sqrt(abs(np.linalg.det(self.cd))))
+
+    @property
+    def rotation_deg(self) -> float:
+        """Angle from the frame's y axis to north, degrees, counted towards east."""
+        inverse = np.linalg.inv(self.cd)
+        east, north = inverse @ (1.0, 0.0), inverse @ (0.0, 1.0)
+        angle = float(np.degrees(np.arctan2(-north[0], north[1])))
+        is_mirrored = east[0] * north[1] - east[1] * north[0] > 0
+        return angle if not is_mirrored else -angle
+
+    @property
+    def is_flipped(self) -> bool:
+        """Tell whether east is to the right of north, as on no drawing of the sky."""
+        return bool(np.linalg.det(self.cd) > 0)
+
+    def sky(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return right ascension and declination of pixel positions, degrees."""
+        u, v = x - self.crpix[0], y - self.crpix[1]
+        u, v = u + polynomial(self.a, u, v), v + polynomial(self.b, u, v)
+        return to_sky(
+            self.cd[0, 0] * u + self.cd[0, 1] * v, self.cd[1, 0] * u + self.cd[1, 1] * v, self.crval
+        )
+
+    def pixel(self, ra_deg: Floats, dec_deg: Floats) -> tuple[Floats, Floats]:
+        """Return the pixel positions of places on the sky; NaN where there can be none."""
+        east, north = to_plane(ra_deg, dec_deg, self.crval)
+        inverse = np.linalg.inv(self.cd)
+        far_u = inverse[0, 0] * east + inverse[0, 1] * north
+        far_v = inverse[1, 0] * east + inverse[1, 1] * north
+        u, v = far_u, far_v
+        for _ in range(INVERSIONS if self.order > 1 else 0):
+            u, v = far_u - polynomial(self.a, u, v), far_v - polynomial(self.b, u, v)
+        return u + self.crpix[0], v + self.crpix[1]
+
+    def cards(self, shape: tuple[int, int]) -> list[ProductCard]:
+        """Return the header cards; the inverse polynomials are fitted over a frame of `shape`."""
+        kind = "-SIP" if self.order > 1 else ""
+        cards: list[ProductCard] = [
+            ("WCSAXES", 2, ""),
+            ("CTYPE1", f"RA---TAN{kind}", "tangential projection"),
+            ("CTYPE2", f"DEC--TAN{kind}", ""),
+            ("CUNIT1", "deg", ""),
+            ("CUNIT2", "deg", ""),
+            ("RADESYS", "ICRS", ""),
+            ("LONPOLE", 180.0, "also where the reference pixel is a pole"),
+            ("CRVAL1", self.crval[0], "right ascension of the reference pixel, degrees"),
+            ("CRVAL2", self.crval[1], "declination of the reference pixel, degrees"),
+            ("CRPIX1", self.crpix[0] + 1, "reference pixel, x, the first is 1"),
+            ("CRPIX2", self.crpix[1] + 1, "reference pixel, y"),
+        ]
+        for i in (0, 1):
+            cards += [
+                (f"CD{i + 1}_{j + 1}", float(self.cd[i, j]), "degrees a pixel") for j in (0, 1)
+            ]
+        if self.order > 1:
+            cards += _sip_cards("A", self.a) + _sip_cards("B", self.b)
+            inverse_x, inverse_y = self._inverse(shape)
+            cards += _sip_cards("AP", inverse_x) + _sip_cards("BP", inverse_y)
+        return cards
+
+    def _inverse(self, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Fit the polynomials that lead back from corrected offsets."""
+        ny, nx = shape
+        grid_y, grid_x = np.mgrid[0 : ny - 1 : INVERSE_GRID * 1j, 0 : nx - 1 : INVERSE_GRID * 1j]
+        u, v = grid_x.ravel() - self.crpix[0], grid_y.ravel() - self.crpix[1]
+        far_u, far_v = u + polynomial(self.a, u, v), v + polynomial(self.b, u, v)
+        size = max(nx, ny) / 2
+        powers = terms(self.order)
+        matrix = _design(far_u / size, far_v / size, powers)
+        found = np.linalg.lstsq(matrix, np.column_stack([u - far_u, v - far_v]), rcond=None)[0]
+        return tuple(_square(found[:, k], powers, self.order, size) for k in (0, 1))  # type: ignore[return-value]
+
+
+def terms(order: int) -> list[tuple[int, int]]:
+    """Return the powers of x and y of a polynomial's terms, the constant first."""
+    return [(n - q, q) for n in range(order + 1) for q in range(n + 1)]
+
+
+def polynomial(coefficients: Floats, u: Floats, v: Floats) -> Floats:
+    """Return ``sum(c[p, q] u^p v^q)``."""
+    if len(coefficients) < 2:
+        return np.zeros_like(u)
+    return np.asarray(np.polynomial.polynomial.polyval2d(u, v, coefficients), np.float64)
+
+
+def _design(u: Floats, v: Floats, powers: Sequence[tuple[int, int]]) -> Floats:
+    order = max(p + q for p, q in powers)
+    us = np.vander(u, order + 1, increasing=True)
+    vs = np.vander(v, order + 1, increasing=True)
+    return np.column_stack([us[:, p] * vs[:, q] for p, q in powers])
+
+
+def _square(values: Floats, powers: Sequence[tuple[int, int]], order: int, size: float) -> Floats:
+    """Return a polynomial's coefficients by power, of offsets that were divided by `size`."""
+    square = np.zeros((order + 1, order + 1))
+    for value, (p, q) in zip(values, powers, strict=True):
+        square[p, q] = value / size ** (p + q)
+    return square
+
+
+def _sip_cards(name: str, coefficients: Floats) -> list[ProductCard]:
+    order = len(coefficients) - 1
+    cards: list[ProductCard] = [(f"{name}_ORDER", order, "of the distortion polynomial")]
+    for p, q in terms(order):
+        if coefficients[p, q] and (p + q >= 2 or name.endswith("P")):
+            cards.append((f"{name}_{p}_{q}", float(coefficients[p, q]), ""))
+    return cards
+
+
+def fit_tan_sip(
+    pixels: tuple[Floats, Floats],
+    sky: tuple[Floats, Floats],
+    weights: Floats,
+    *,
+    start: TanSip,
+    order: int,
+) -> TanSip:
+    """Fit a projection to stars by weighted least squares.
+
+    The point of contact is moved until the reference pixel lies on it, so that the polynomial
+    has no constant.
+
+    Parameters
+    ----------
+    pixels : tuple of float arrays, ``(n,)``
+        Positions x and y.
+    sky : tuple of float arrays, ``(n,)``
+        Right ascension and declination of the same stars, degrees.
+    weights : float array, ``(n,)``
+        One over the variance of the position on one axis.
+    start : TanSip
+        Gives the reference pixel and a first point of contact.
+    order : int
+        1 to 4; needs ``(order + 1)(order + 2) / 2`` stars.
+
+    Returns
+    -------
+    TanSip
+        Of this order.
+    """
+    u, v = pixels[0] - start.crpix[0], pixels[1] - start.crpix[1]
+    size = max(1.0, float(np.abs(u).max()), float(np.abs(v).max()))
+    powers = terms(order)
+    root = np.sqrt(weights)[:, None]
+    matrix = _design(u / size, v / size, powers) * root
+    crval = start.crval
+    found: Floats
+    for _ in range(RECENTRED):
+        plane = np.column_stack(to_plane(*sky, crval))
+        found = np.asarray(np.linalg.lstsq(matrix, plane * root, rcond=None)[0], np.float64)
+        ra, dec = to_sky(found[0, :1], found[0, 1:], crval)
+        crval = float(ra[0]), float(dec[0])
+    plane = np.column_stack(to_plane(*sky, crval))
+    found = np.asarray(np.linalg.lstsq(matrix, plane * root, rcond=None)[0], np.float64)
+    cd = np.array([found[1], found[2]]).T / size
+    bent = np.linalg.solve(cd, found.T)
+    a, b = (_higher(_square(row, powers, order, size)) for row in bent)
+    return TanSip(crval, start.crpix, cd, a, b)
+
+
+def _higher(square: Floats) -> Floats:
+    """Return coefficients without the constant and the linear terms, which crval and cd hold."""
+    if len(square) <= 2:
+        return no_terms()
+    kept = square.copy()
+    kept[0, 0] = kept[1, 0] = kept[0, 1] = 0.0
+    return kept

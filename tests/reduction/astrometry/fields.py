@@ -1,0 +1,108 @@
+"""Simulated star lists with known places on the sky."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reduction.astrometry.solver import Pointing, SkyList, StarList
+from reduction.astrometry.tangent import to_sky
+from reduction.astrometry.wcs import Floats, TanSip
+
+CATALOGUE_DEPTH = 2.0  # stars of the catalogue on the frame, for each that is bright enough to see
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a field is like."""
+
+    n_stars: int = 300
+    side: int = 2048
+    noise_pix: float = 0.15
+    distortion: float = 0.002  # at the middle of a side, as a fraction
+    pointing_off: float = 0.3  # of the field's width
+    missing: float = 0.2
+    spurious: float = 0.2
+    dec_limit: float = 89.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """A star list, the catalogue around it, what is believed, and the truth."""
+
+    stars: StarList
+    catalogue: SkyList
+    pointing: Pointing
+    truth: TanSip
+
+
+def make_field(rng: np.random.Generator, recipe: Recipe) -> Field:
+    """Return a field of random place, rotation, scale and parity."""
+    side = recipe.side
+    truth = _truth(rng, recipe)
+    width_deg = truth.scale_arcsec / 3600 * side
+    reach_deg = width_deg * (0.75 + 3 * recipe.pointing_off)
+    density = recipe.n_stars * CATALOGUE_DEPTH / width_deg**2
+    n = rng.poisson(density * np.pi * reach_deg**2)
+    radius, angle = reach_deg * np.sqrt(rng.random(n)), rng.uniform(0, 2 * np.pi, n)
+    ra, dec = to_sky(radius * np.cos(angle), radius * np.sin(angle), truth.crval)
+    mag = np.sort(20 + np.log10(rng.random(n)) / 0.45)
+    off, towards = recipe.pointing_off * width_deg * rng.random(), rng.uniform(0, 2 * np.pi)
+    at = to_sky(np.array([off * np.cos(towards)]), np.array([off * np.sin(towards)]), truth.crval)
+    return Field(
+        stars=_seen(rng, recipe, truth.pixel(ra, dec), mag),
+        catalogue=SkyList(ra, dec),
+        pointing=Pointing(
+            float(at[0][0]),
+            float(at[1][0]),
+            truth.scale_arcsec * (1 + rng.uniform(-0.01, 0.01)),
+            width_deg * max(recipe.pointing_off, 0.05),
+        ),
+        truth=truth,
+    )
+
+
+def _truth(rng: np.random.Generator, recipe: Recipe) -> TanSip:
+    scale_deg, angle = rng.uniform(0.3, 2.0) / 3600, rng.uniform(0, 2 * np.pi)
+    flip, half = rng.choice([-1, 1]), recipe.side / 2
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    a, b = np.zeros((4, 4)), np.zeros((4, 4))
+    a[3, 0] = a[1, 2] = b[0, 3] = b[2, 1] = recipe.distortion / half**2
+    a[2, 0] = rng.normal(0, recipe.distortion / half / 5)
+    dec_limit = np.sin(np.radians(recipe.dec_limit))
+    dec = float(np.degrees(np.arcsin(rng.uniform(-dec_limit, dec_limit))))
+    middle = (recipe.side - 1) / 2
+    cd = scale_deg * turn @ np.diag([flip, 1.0])
+    return TanSip((float(rng.uniform(0, 360)), dec), (middle, middle), cd, a, b)
+
+
+def _seen(
+    rng: np.random.Generator,
+    recipe: Recipe,
+    at: tuple[Floats, Floats],
+    mag: Floats,
+) -> StarList:
+    """Return what is detected: some stars are missing, some detections no stars."""
+    x, y = at
+    on = (x > 0) & (y > 0) & (x < recipe.side) & (y < recipe.side)
+    x, y, mag = x[on], y[on], mag[on] + rng.normal(0, 0.3, int(on.sum()))
+    bright = np.argsort(mag)[: recipe.n_stars]
+    bright = bright[rng.random(len(bright)) > recipe.missing]
+    n_wrong = int(recipe.spurious * len(bright))
+    noise = recipe.noise_pix
+    xs = np.concatenate(
+        [x[bright] + rng.normal(0, noise, len(bright)), rng.uniform(0, recipe.side, n_wrong)]
+    )
+    ys = np.concatenate(
+        [y[bright] + rng.normal(0, noise, len(bright)), rng.uniform(0, recipe.side, n_wrong)]
+    )
+    order = np.argsort(np.concatenate([mag[bright], rng.choice(mag[bright], n_wrong)]))
+    shape = recipe.side, recipe.side
+    return StarList(xs[order], ys[order], np.full(len(xs), noise), shape)
+
+
+def error_pix(found: TanSip, truth: TanSip, side: int) -> float:
+    """Return the median distance between two projections over a frame."""
+    grid = np.linspace(0.02, 0.98, 8) * side
+    x, y = (values.ravel() for values in np.meshgrid(grid, grid))
+    fx, fy = found.pixel(*truth.sky(x, y))
+    return float(np.median(np.hypot(fx - x, fy - y)))
