@@ -12,7 +12,8 @@ N_LISTED = 60  # brightest stars of the frame that are looked up
 DEPTH = 3.0  # catalogue stars on the map for each star looked up: the bands of both may differ
 CELL_PIX = 3.0  # of the map, where a star also fills the cells around its own
 SHORTEST = 0.1  # pair, of the frame's longer side: short ones say little of scale and angle
-KEPT = 6
+KEPT = 10
+CELLS = 5  # a side of the frame, whose brightest stars take turns where they are spread out
 MOST_TRIALS = 4_000_000
 
 
@@ -30,12 +31,19 @@ class Effort:
         Of these, however large the sky searched.
     enough : float
         Share of the stars that ends the search when they are found; above 1 it is never ended.
+    skip : int
+        Brightest stars of the frame that are left out, where catalogues lack them.
+    is_spread : bool
+        Whether parts of the sky take turns in giving their brightest, so that a cluster whose
+        heart no catalogue resolves does not give all of them.
     """
 
     n_bright: int
     pair_depth: float
     most_in_pairs: int
     enough: float
+    skip: int = 0
+    is_spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +108,14 @@ def trial_similarities(
     Returns
     -------
     Trials
-        At most six that differ, the best first.
+        At most ten that differ, the best first.
     """
-    x, y = (np.ascontiguousarray(values[:N_LISTED], np.float64) for values in stars)
     plane = plane[np.isfinite(plane).all(axis=1)]
+    side = max(shape) / CELLS
+    here = np.column_stack(stars)
+    if effort.is_spread:
+        here, plane = here[spread_out(here, side)], plane[spread_out(plane, side)]
+    x, y = np.ascontiguousarray(here[effort.skip : effort.skip + N_LISTED].T, np.float64)
     extent = _extent(plane)
     # A round search is 0.785 of the square around it; the catalogue is as deep everywhere.
     fields = max(1.0, 0.785 * extent[2] * extent[3] / (shape[0] * shape[1]))
@@ -123,6 +135,18 @@ def trial_similarities(
     tried = search(x, y, pairs, _map(u, v, extent), how, best)
     rows = [row for row in best.tolist() if row[0] > 0]
     return Trials([Similarity(*row) for row in rows], tried)
+
+
+def spread_out(places: Floats, side: float) -> npt.NDArray[np.int64]:
+    """Return an order in which every cell gives its first star, then its second, and so on."""
+    columns, rows = np.floor(places / side).astype(np.int64).T
+    _, cell = np.unique(columns * 1_000_003 + rows, return_inverse=True)
+    by_cell = np.argsort(cell, kind="stable")
+    starts = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
+    turn = np.empty(len(cell), np.int64)
+    sizes = np.diff(np.append(starts, len(cell)))
+    turn[by_cell] = np.arange(len(cell)) - np.repeat(starts, sizes)
+    return np.argsort(turn, kind="stable")
 
 
 def _extent(plane: Floats) -> tuple[float, float, float, float]:

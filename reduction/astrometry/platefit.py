@@ -109,6 +109,13 @@ class Plate:
         """Return the coefficients of an affine map of offsets in pixels."""
         return np.vstack([shift, matrix.T * self.size])
 
+    def on_frame(self, coefficients: Floats) -> Indices:
+        """Return which of the catalogue's stars lie within the frame's own, the brightest first."""
+        back = np.linalg.solve(coefficients[1:3].T, (self.plane - coefficients[0]).T) * self.size
+        x, y = back
+        inside = (x > self.x.min()) & (x < self.x.max()) & (y > self.y.min()) & (y < self.y.max())
+        return np.flatnonzero(inside)
+
     def match(self, coefficients: Floats, radius_pix: float, limit: int) -> Matches:
         """Return the mutual nearest within a radius, of the brightest `limit` stars."""
         mapped = self._matrix[:limit, : len(coefficients)] @ coefficients

@@ -1,6 +1,6 @@
 """Finding where a frame points: a match with a local catalogue, a fit, and its proof."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,13 +18,17 @@ LEAST_STARS: Final = 6  # of a frame, below which nothing can be proved
 LEAST_MATCHES: Final = 5
 QUICK: Final = Effort(n_bright=14, pair_depth=0.5, most_in_pairs=400, enough=0.5)
 THOROUGH: Final = Effort(n_bright=30, pair_depth=1.0, most_in_pairs=1200, enough=2.0)
+SPREAD: Final = replace(THOROUGH, is_spread=True)
 # What is tried, in turn: times the pointing's radius, error of the scale, effort.
 WIDENING: Final = (
     (1.0, 0.02, QUICK),
+    (1.0, 0.02, SPREAD),
     (1.0, 0.02, THOROUGH),
-    (1.0, 0.10, THOROUGH),
-    (2.0, 0.02, THOROUGH),
-    (2.0, 0.35, THOROUGH),
+    (1.0, 0.02, replace(SPREAD, skip=30)),
+    (1.0, 0.02, replace(THOROUGH, skip=100)),
+    (1.0, 0.10, SPREAD),
+    (2.0, 0.02, SPREAD),
+    (2.0, 0.35, SPREAD),
 )
 MOST_CATALOGUE: Final = 60_000
 # On the way from a trial to a fit: radius of the match in pixels, order of the fit that follows.
@@ -40,6 +44,7 @@ CHANCE: Final = 1e-9  # a solution that chance gives more often is none
 MOST_SHEAR: Final = 0.03
 MOST_SCATTER_PIX: Final = 2.0
 LEAST_SHARE: Final = 0.25  # of the brightest stars looked up; a frame is more than its middle
+PREFIXES: Final = (40, 120, 400)  # brightest stars that are weighed alone
 N_SHARE: Final = 60
 RIM: Final = 1.1  # of the half diagonal, within which catalogue stars may be on the frame
 
@@ -238,7 +243,7 @@ class _Case:
 
     def search(self, near: Indices, scale_error: float, effort: Effort) -> Trials:
         """Return the similarities worth a closer look."""
-        if len(near) < LEAST_STARS:
+        if len(near) < LEAST_STARS or len(self.stars.x) < effort.skip + LEAST_STARS:
             return Trials([], 0)
         plane = self.plane(near, (self.pointing.ra_deg, self.pointing.dec_deg))
         return trial_similarities(
@@ -286,11 +291,9 @@ class _Case:
         rms = scatter(fit.held_out)
         density = len(around) / (np.pi * (RIM * np.hypot(*self.stars.shape) / 2) ** 2)
         chance = _log10_chance(
-            int(is_there.sum()), min(len(self.stars.x), N_FIT), density * radius_pix**2, n_tried
+            matches.here[is_there], len(self.stars.x), density * radius_pix**2, n_tried
         )
-        listed = min(len(self.stars.x), N_SHARE)
-        share = np.count_nonzero(matches.here[is_there] < listed) / listed
-        if chance > np.log10(CHANCE) or rms > MOST_SCATTER_PIX or share < LEAST_SHARE:
+        if chance > np.log10(CHANCE) or rms > MOST_SCATTER_PIX:
             return None
         wcs = self._final(matches, around, centre, fit.order)
         there = around[matches.there]
@@ -340,7 +343,20 @@ def _closed_in(plate: Plate, coefficients: Floats) -> tuple[Matches, Fit | None]
         coefficients = fit.coefficients
         if len(matches) <= n_before:
             break
-    return matches, fit
+    is_whole = fit is not None and _share(plate, matches, fit) >= LEAST_SHARE
+    return matches, fit if is_whole else None
+
+
+def _share(plate: Plate, matches: Matches, fit: Fit) -> float:
+    """Return how many of the brightest stars match, of the frame's or of the catalogue's there.
+
+    A catalogue may lack the brightest of the frame, or hold few stars; a frame may be shallow.
+    """
+    of_frame = min(len(plate.x), N_SHARE)
+    found = np.count_nonzero(matches.here < of_frame) / of_frame
+    on_frame = plate.on_frame(fit.coefficients)[:N_SHARE]
+    known = np.isin(on_frame, matches.there)
+    return max(found, float(known.mean()) if len(known) else 0.0)
 
 
 def _last_radius(fit: Fit | None) -> float:
@@ -356,12 +372,18 @@ def _is_plausible(fit: Fit) -> bool:
     return bool(stretches[0] < (1 + MOST_SHEAR) * stretches[1])
 
 
-def _log10_chance(n_matches: int, n_stars: int, filled: float, n_tried: int) -> float:
+def _log10_chance(found: Indices, n_stars: int, filled: float, n_tried: int) -> float:
     """Return how likely so many stars lie so near catalogue stars anywhere in the sky.
 
+    `found` are the ranks in brightness of the stars that do. The brightest are weighed alone
+    too: of a thousand faint detections, hot pixels some of them, a bright catalogue knows none.
     `filled` is the density of the catalogue times the square of the radius, without pi.
     """
     share = float(1 - np.exp(-np.pi * filled))
     spent = 3  # stars that a similarity could have been made to fit
-    log_tail = binom.logsf(n_matches - spent - 1, max(1, n_stars - spent), share)
-    return float(log_tail / np.log(10) + np.log10(max(1, n_tried)))
+    looks = [n for n in PREFIXES if n < n_stars] + [min(n_stars, N_FIT)]
+    tails = [
+        binom.logsf(np.count_nonzero(found < n) - spent - 1, max(1, n - spent), share)
+        for n in looks
+    ]
+    return float(min(tails) / np.log(10) + np.log10(len(looks) * max(1, n_tried)))

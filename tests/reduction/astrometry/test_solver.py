@@ -15,14 +15,14 @@ from reduction.astrometry.solver import (
 )
 from tests.reduction.astrometry.fields import Field, Recipe, error_pix, make_field
 
-FIELDS = 12
+FIELDS = 6
 
 
 def solved(field: Field) -> Solution:
     return solve(field.stars, field.catalogue, field.pointing)
 
 
-@pytest.mark.parametrize("n_stars", [20, 60, 400, 1500])
+@pytest.mark.parametrize("n_stars", [20, 60, 400])
 @pytest.mark.parametrize("pointing_off", [0.05, 1.0])
 @pytest.mark.parametrize("distortion", [0.0, 0.005])
 def test_fields_are_solved_whatever_their_rotation_parity_and_place(
@@ -83,8 +83,8 @@ def test_a_wrong_scale_is_found_by_itself(wrong: float, rng: np.random.Generator
 
 
 def test_stars_of_another_sky_are_never_matched(rng: np.random.Generator) -> None:
-    for n_stars in (20, 100, 400):
-        for _ in range(5):
+    for n_stars in (20, 150):
+        for _ in range(3):
             field, other = (make_field(rng, Recipe(n_stars=n_stars)) for _ in range(2))
             pointing = replace(
                 field.pointing, ra_deg=other.pointing.ra_deg, dec_deg=other.pointing.dec_deg

@@ -1,0 +1,97 @@
+"""Zero points of simulated stars: true within their errors, whatever outliers there are."""
+
+import numpy as np
+import pytest
+
+from reduction.photometry.zeropoint import (
+    CalibrationStars,
+    NoZeroPointError,
+    fit_zero_point,
+    has_colour_range,
+    limiting_mag,
+)
+
+TRUE, TERM = 22.5, -0.12
+
+
+def make_stars(
+    rng: np.random.Generator,
+    n: int = 120,
+    *,
+    scatter: float = 0.02,
+    outliers: float = 0.0,
+    tilt: float = 0.0,
+) -> CalibrationStars:
+    mag, colour = rng.uniform(12, 17, n), rng.uniform(0.2, 1.4, n)
+    x, y = rng.uniform(-1, 1, n), rng.uniform(-1, 1, n)
+    flux = 10 ** (-0.4 * (mag - TRUE - TERM * colour - tilt * x + rng.normal(0, scatter, n)))
+    error = 0.01 * flux
+    flux = rng.normal(flux, error)
+    seen = rng.normal(mag, 0.01)
+    wrong = rng.random(n) < outliers
+    seen[wrong] += rng.choice([-1, 1], int(wrong.sum())) * rng.uniform(0.3, 3, int(wrong.sum()))
+    return CalibrationStars(flux, error, seen, np.full(n, 0.01), colour, x, y)
+
+
+def test_zero_point_and_colour_term_are_true_within_their_errors(rng: np.random.Generator) -> None:
+    pulls, term_pulls = [], []
+    for _ in range(60):
+        found = fit_zero_point(make_stars(rng))
+        pulls.append((found.value - TRUE) / found.error)
+        assert found.colour_term is not None
+        assert found.colour_term_error is not None
+        term_pulls.append((found.colour_term - TERM) / found.colour_term_error)
+
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.35)
+    assert np.std(term_pulls) == pytest.approx(1.0, abs=0.35)
+    assert abs(np.mean(pulls)) < 0.5
+
+
+def test_intrinsic_scatter_is_told_apart_from_the_stated_errors(rng: np.random.Generator) -> None:
+    assert fit_zero_point(make_stars(rng, 600, scatter=0.05)).scatter_mag == pytest.approx(
+        0.05, rel=0.15
+    )
+    assert fit_zero_point(make_stars(rng, 600, scatter=0.0)).scatter_mag < 0.005
+
+
+def test_a_fifth_of_wrong_stars_does_not_move_it(rng: np.random.Generator) -> None:
+    for _ in range(10):
+        found = fit_zero_point(make_stars(rng, outliers=0.2))
+        assert found.value == pytest.approx(TRUE, abs=0.003 + 3 * found.error)
+        assert 0.6 * 120 < found.n_used < 0.95 * 120
+
+
+def test_variation_over_the_frame_is_fitted_where_asked_for(rng: np.random.Generator) -> None:
+    stars = make_stars(rng, 400, tilt=0.2)
+
+    found = fit_zero_point(stars, spatial_order=1)
+
+    assert found.spatial == pytest.approx((0.2, 0.0), abs=0.01)
+    assert found.scatter_mag < fit_zero_point(stars).scatter_mag
+
+
+def test_stars_without_light_are_left_out_and_too_few_refused(rng: np.random.Generator) -> None:
+    stars = make_stars(rng, 10)
+    stars.flux_per_s[:3] = (0.0, -5.0, np.nan)
+
+    found = fit_zero_point(stars)
+
+    assert not found.is_used[:3].any()
+    stars.flux_per_s[3:7] = 0.0
+    with pytest.raises(NoZeroPointError, match="3 stars of known magnitude are left of 10"):
+        fit_zero_point(stars)
+
+
+def test_a_colour_term_needs_stars_of_different_colours(rng: np.random.Generator) -> None:
+    assert has_colour_range(rng.uniform(0, 1, 50))
+    assert not has_colour_range(rng.uniform(0.5, 0.6, 50))
+    assert not has_colour_range(np.array([0.0, 1.0]))
+
+
+def test_limiting_magnitude_is_where_five_sigma_are() -> None:
+    noise = 10.0 * np.sqrt(np.pi) * 4.0
+
+    limit = limiting_mag(25.0, 10.0, 4.0, 1.0, 100.0)
+
+    flux_per_s = 10 ** (-0.4 * (limit - 25.0))
+    assert flux_per_s * 100.0 == pytest.approx(5 * noise)
