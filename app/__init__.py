@@ -1,6 +1,5 @@
 """Coelostat: one Flask application, assembled here and nowhere else."""
 
-from datetime import timedelta
 from importlib import import_module
 from typing import Final
 
@@ -15,6 +14,7 @@ from app import cli, config, schema
 from app.api import auth
 from app.db import db, prepare_engine
 from app.paths import Paths
+from app.services import browser_sessions
 
 __version__ = "0.1.0"
 
@@ -58,7 +58,7 @@ def create_app(settings: config.Config | None = None) -> Flask:
         SESSION_COOKIE_NAME="coelostat",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=timedelta(days=14),
+        PERMANENT_SESSION_LIFETIME=browser_sessions.LIFETIME,
         MAX_CONTENT_LENGTH=8 << 20,
     )
     app.url_map.strict_slashes = False

@@ -11,9 +11,11 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from app.errors import AppError
-from app.models import FileState, User
-from app.services import accounts, ingest
+from app import config
+from app.errors import AppError, NotFoundError
+from app.models import FileState, Token, User
+from app.refcat_commands import refcat
+from app.services import accounts, ingest, invitations, people, settings
 from app.wording import counted
 
 users = AppGroup("user", help="Accounts.")
@@ -23,7 +25,7 @@ _TOLD: Final = frozenset({FileState.QUARANTINED, FileState.DUPLICATE, FileState.
 
 def register(app: Flask) -> None:
     """Add the commands to the application's command line."""
-    for command in (scan, simulate, users, tokens):
+    for command in (scan, simulate, users, tokens, refcat):
         app.cli.add_command(command)
 
 
@@ -113,16 +115,17 @@ def create_user(username: str, password: str, email: str, *, staff: bool, superu
         user = accounts.create_user(
             username, password=password, email=email, is_staff=staff, is_superuser=superuser
         )
-    click.echo(f"{user.username} ({_role(user)}) can sign in now")
+    click.echo(f"{user.username} ({accounts.role_of(user)}) can sign in now")
 
 
 @users.command("list")
 def list_users() -> None:
     """Show every account."""
     for user in accounts.people():
-        seen = f"{user.last_login:%Y-%m-%d %H:%M} UTC" if user.last_login else "never"
+        seen = _minute(user.last_login) if user.last_login else "never"
         state = "" if user.is_active else ", deactivated"
-        click.echo(f"{user.username}: {_role(user)}{state}, last signed in {seen}")
+        role = accounts.role_of(user)
+        click.echo(f"{user.username}: {role}{state}, last signed in {seen}")
 
 
 @users.command("password")
@@ -135,16 +138,81 @@ def set_password(username: str, password: str) -> None:
     click.echo(f"{username} has a new password")
 
 
+@users.command("invite")
+@click.argument("name_or_email")
+def invite_user(name_or_email: str) -> None:
+    """Make a link by which somebody sets a password, once; an unknown e-mail makes an account."""
+    with _refusals():
+        user = _invited(name_or_email)
+        key = invitations.invite(user, by=None)
+    click.echo(f"{user.username} sets a password at {_site_address()}/welcome/{key}/")
+
+
+def _invited(name_or_email: str) -> User:
+    try:
+        return people.find_person(name_or_email)
+    except NotFoundError:
+        if "@" not in name_or_email:
+            raise
+    return accounts.person_of_email(name_or_email, by=None)[0]
+
+
+def _site_address() -> str:
+    """Return where people reach this server, as far as it knows."""
+    if address := settings.snapshot().text("site.url").rstrip("/"):
+        return address
+    port = config.current().bind.rpartition(":")[2]
+    return f"http://<this server>:{port}"
+
+
+@users.command("role")
+@click.argument("username")
+@click.argument("role", type=click.Choice(tuple(people.ROLES)))
+def set_role(username: str, role: str) -> None:
+    """Make USERNAME an observer, staff or a superuser."""
+    with _refusals():
+        user = accounts.find_user(username)
+        people.set_role(user, role, by=None)
+    click.echo(f"{user.username} is {accounts.role_of(user)} now")
+
+
 @tokens.command("create")
 @click.argument("username")
 @click.option("--name", default="", help="What the key is for.")
-def create_token(username: str, name: str) -> None:
+@click.option("--days", type=int, help="How long it lives, instead of access.token_days.")
+def create_token(username: str, name: str, days: int | None) -> None:
     """Make a key for USERNAME and print it; it cannot be shown again."""
     with _refusals():
-        click.echo(accounts.issue_token(accounts.find_user(username), name=name))
+        click.echo(accounts.issue_token(accounts.find_user(username), name=name, days=days))
 
 
-def _role(user: User) -> str:
-    if user.is_superuser:
-        return "superuser"
-    return "staff" if user.is_staff else "observer"
+@tokens.command("list")
+@click.argument("username", default="")
+def list_tokens(username: str) -> None:
+    """Show the live keys of USERNAME, or of everybody; never the keys themselves."""
+    with _refusals():
+        whose = [accounts.find_user(username)] if username else accounts.people()
+    for user in whose:
+        for token in accounts.tokens_of(user):
+            click.echo(f"{token.id}: {user.username}, {_told(token)}")
+
+
+def _told(token: Token) -> str:
+    used = f"last used {_minute(token.last_used_at)}" if token.last_used_at else "never used"
+    ends = f"expires {_minute(token.expires_at)}" if token.expires_at else "until revoked"
+    name = f", {token.name!r}" if token.name else ""
+    return f"{token.prefix}…{name}, made {_minute(token.created_at)}, {used}, {ends}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+@tokens.command("revoke")
+@click.argument("number", type=int)
+def revoke_token(number: int) -> None:
+    """End the key with a NUMBER, which `flask token list` tells."""
+    with _refusals():
+        user = accounts.owner_of_token(number)
+        token = accounts.revoke_token_of(user, number, by=None)
+    click.echo(f"{token.prefix}… of {user.username} is revoked")

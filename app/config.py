@@ -1,6 +1,7 @@
 """Every setting: name, default, type and help; infrastructure is read here once at start."""
 
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -57,6 +58,7 @@ SETTINGS: Final = (
         secret=True,
     ),
     _fixed("redis_url", "", "Redis-protocol server; empty: one is started here", secret=True),
+    _fixed("smtp_password", "", "password of mail.smtp_user at the mail server", secret=True),
     _fixed("workers", 2, "worker processes that reduce frames"),
     _fixed("web_threads", 64, "threads of the web server; each open live page holds one"),
     _fixed("worker_memory_mb", 8192, "memory limit of one job, MB"),
@@ -66,10 +68,12 @@ SETTINGS: Final = (
     Setting("site", "longitude_deg", 0.0, "site longitude, degrees, east positive"),
     Setting("site", "elevation_m", 0.0, "site elevation, metres"),
     Setting("site", "timezone", "UTC", _ZONE_HELP),
+    Setting("site", "url", "", "address of these pages as observers type it, for links in mails"),
     Setting("access", "visibility", "everyone", "who sees frames: everyone (signed in) or members"),
     Setting("access", "proprietary_days", 365, "days until a proposal's frames are everyone's"),
     Setting("access", "media_open", False, "serve /media/ to the LAN without a token"),
     Setting("access", "token_days", 0, "days a token lives; 0: until revoked"),
+    Setting("access", "invitation_days", 7, "days a link for setting a password is good"),
     Setting("scan", "watch", True, "watch RAW and take new files by itself"),
     Setting("scan", "interval_s", 10, "seconds between looks at RAW when watching"),
     Setting("scan", "settle_s", 3, "a file younger than this may still be growing, seconds"),
@@ -83,6 +87,17 @@ SETTINGS: Final = (
     Setting("reduction", "clip_sigma", 5.0, "rejection threshold of combinations, sigma"),
     Setting("reduction", "cosmic_rays", True, "find cosmic rays on science frames"),
     Setting("reduction", "flat_faint_adu", 1000.0, "flats fainter than this are left out, ADU"),
+    Setting("mail", "smtp_host", "", "mail server that takes our mails; empty: no mail is sent"),
+    Setting("mail", "smtp_port", 25, "its port: 25 or 587, 465 where security is tls"),
+    Setting("mail", "security", "none", "how it is spoken to: none, starttls or tls"),
+    Setting("mail", "smtp_user", "", "account at the mail server; empty: it wants none"),
+    Setting("mail", "sender", "", "e-mail address our mails come from"),
+    Setting("mail", "reply_to", "", "e-mail address for answers where the writer has none"),
+    Setting("mail", "max_recipients", 100, "people one mail may go to"),
+    Setting("mail", "per_hour", 20, "mails one person may write in an hour"),
+    Setting("mail", "give_up_h", 24, "hours a mail is tried while its server is away"),
+    Setting("uploads", "max_mb", 4000, "most that goes in one upload, MB"),
+    Setting("uploads", "max_files", 100, "most files in one upload"),
     Setting("disk", "reserve_mb", 500, "stop writing products when less is free, MB"),
     Setting("query", "max_rows", 100000, "rows a SELECT may answer"),
     Setting("query", "timeout_s", 5, "seconds a SELECT may take"),
@@ -107,6 +122,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "site.elevation_m": (-500, 10_000),
     "access.proprietary_days": (0, _CENTURY_DAYS),
     "access.token_days": (0, _CENTURY_DAYS),
+    "access.invitation_days": (1, 365),
     "scan.interval_s": (1, _DAY_S),
     "scan.settle_s": (0, _DAY_S),
     "calibration.max_age_days_bias": (0, _CENTURY_DAYS),
@@ -117,6 +133,12 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "calibration.thin_frames": (0, 10_000),
     "reduction.clip_sigma": (1, 1000),
     "reduction.flat_faint_adu": (0, 1e9),
+    "mail.smtp_port": (1, 65_535),
+    "mail.max_recipients": (1, 10_000),
+    "mail.per_hour": (1, 100_000),
+    "mail.give_up_h": (0, 30 * 24),
+    "uploads.max_mb": (1, 10**7),
+    "uploads.max_files": (1, 10_000),
     "disk.reserve_mb": (0, 10**9),
     "query.max_rows": (1, 10**7),
     "query.timeout_s": (1, 600),
@@ -125,7 +147,18 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "jobs.timeout_s": (1, 30 * _DAY_S),
     "jobs.keep_days": (1, _CENTURY_DAYS),
 }
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"access.visibility": ("everyone", "members")}
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "access.visibility": ("everyone", "members"),
+    "mail.security": ("none", "starttls", "tls"),
+}
+_ADDRESS: Final = (r"[^\s@<>,;:\"\\()\[\]]+@[\w.-]+\w", "an e-mail address")
+# What a text must look like where it is not empty, and how that is said.
+_SHAPES: Final[Mapping[str, tuple[str, str]]] = {
+    "site.url": (r"https?://[^\s/?#@]+(/[^\s?#]*)?", "like http://dome:8000"),
+    "mail.smtp_host": (r"[\w.:-]+", "the name or address of a machine"),
+    "mail.sender": _ADDRESS,
+    "mail.reply_to": _ADDRESS,
+}
 _ZONE: Final = "site.timezone"
 _KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number"}
 
@@ -135,6 +168,7 @@ _ENVIRONMENT: Final = {
     "database_url": "DATABASE_URL",
     "query_database_url": "QUERY_DATABASE_URL",
     "redis_url": "REDIS_URL",
+    "smtp_password": "COELOSTAT_SMTP_PASSWORD",
     "workers": "COELOSTAT_WORKERS",
     "web_threads": "COELOSTAT_WEB_THREADS",
 }
@@ -155,6 +189,7 @@ class Config:
     worker_memory_mb: int
     trusted_proxies: int
     secret_key: str
+    smtp_password: str = ""
     admin_password: str | None = None
     defaults: Mapping[str, SettingValue] = field(default_factory=dict)
     cameras: tuple[Mapping[str, Any], ...] = ()
@@ -175,7 +210,15 @@ def coerce(setting: Setting, value: object) -> SettingValue:
         raise ConfigError(f"{setting.name} must be {' or '.join(setting.choices)}, not {coerced!r}")
     elif setting.name == _ZONE:
         _check_zone(setting, str(coerced))
+    elif setting.name in _SHAPES:
+        _check_shape(setting, str(coerced))
     return coerced
+
+
+def _check_shape(setting: Setting, value: str) -> None:
+    pattern, words = _SHAPES[setting.name]
+    if value and not re.fullmatch(pattern, value):
+        raise ConfigError(f"{setting.name} must be {words}, not {value!r}")
 
 
 def _check_range(setting: Setting, value: float) -> None:

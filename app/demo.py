@@ -13,12 +13,13 @@ from app.config import OPERATIONAL
 from app.db import db
 from app.errors import UnavailableError
 from app.models import OPEN_STATES, FileState, Frame, Job, Level, User
-from app.services import accounts, ingest, plan, settings, simulation
+from app.services import accounts, ingest, plan, refcats, settings, simulation
 from app.wording import counted
 from reduction.simulate import NightParams, Truth, finish_growing, read_truth
 
 Say = Callable[[str], None]
 
+CATALOGUE: Final = "demo"
 LOOK_S: Final = 0.5
 SETTLED_S: Final = 1.0  # past `scan.settle_s`, so that the file that grew is taken
 
@@ -28,6 +29,7 @@ def run(app: Flask, address: str, say: Say, params: NightParams | None = None) -
     with app.app_context():
         keeper = accounts.find_user(accounts.FIRST_USER)
         truth = _have_night(params or NightParams(), keeper, say)
+        load_catalogue(truth, say)
         _scan(truth, say)
         queued = plan.process(truth.params.night, owner=keeper)
         say(f"demo: {counted(len(queued), 'job')} queued")
@@ -52,6 +54,13 @@ def _have_night(params: NightParams, keeper: User, say: Say) -> Truth:
             f"RAW has a folder {night} that no demonstration finished; "
             "move it away if it is not yours to keep, and start again"
         ) from error
+
+
+def load_catalogue(truth: Truth, say: Say) -> None:
+    """Load the reference catalogue of the simulated sky, unless it is there."""
+    if refcats.facts(CATALOGUE) is None:
+        meta = refcats.load_files(refcats.Request(CATALOGUE, [truth.refcat], preset="simulated"))
+        say(f"demo: reference catalogue {CATALOGUE} of {counted(meta.rows, 'star')}")
 
 
 def _move_to_site(params: NightParams, keeper: User) -> None:

@@ -14,7 +14,7 @@ class InvalidRequestError(AppError):
 
     status = HTTPStatus.BAD_REQUEST
 
-    def __init__(self, message: str = "", **fields: str) -> None:
+    def __init__(self, message: str = "", /, **fields: str) -> None:
         super().__init__(message or "; ".join(f"{name}: {why}" for name, why in fields.items()))
         self.fields = fields
 

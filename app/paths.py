@@ -38,6 +38,11 @@ class Paths:
         return self.instance / "logs" / "coelostat.log"
 
     @property
+    def catalogues(self) -> Path:
+        """Reference catalogues, a folder each."""
+        return self.data / "CATALOGUES"
+
+    @property
     def cache(self) -> Path:
         """What can be made again: compiled kernels, preview tiles."""
         return self.instance / "cache"

@@ -1,60 +1,26 @@
 """FITS header cards: read lazily from their raw bytes, and the headers of a file."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from struct import Struct
-from typing import Any
 
 from reduction.cardvalues import Value, decode, parse_comment, parse_text, parse_value, text_of_card
+from reduction.layouts import (
+    CARD,
+    KEYWORD,
+    MAX_REMEMBERED,
+    NO_VALUE,
+    Layout,
+    layout_of,
+    lines_text,
+    recent,
+)
 
 ProductCard = tuple[str, str | bool | int | float | None, str]
 
-CARD = 80
-_KEYWORD = 8
-_FIELD = CARD - _KEYWORD - 1  # after the equals sign of a card with a keyword in its columns
-# Where the layout of a header is remembered: a longer header is not one of a series.
-_MAX_REMEMBERED_HEADER = 65536
-_NO_VALUE = frozenset({"", "COMMENT", "HISTORY", "CONTINUE", "END"})
-_EQUALS = 0x3D
-_COMMENTARY = frozenset({"", "COMMENT", "HISTORY", "END"})
+_FIELD = CARD - KEYWORD - 1  # after the equals sign of a card with a keyword in its columns
 # HIERARCH cards, and keywords too long for their column: anything up to the first "=".
 _LONG_CARD = re.compile(rb"\s*(?:HIERARCH\s+)?([^=/']+?)\s*=", re.IGNORECASE)
-
-
-class Layout:
-    """Where the keywords of a header stand; all headers of one form share it.
-
-    Attributes
-    ----------
-    at : dict
-        Keyword to the offset of its value field.
-    plain : bool
-        Whether all keywords are in their eight columns and no string is continued.
-    split : callable
-        Parts such a header into its cards.
-    notes : dict
-        What is remembered of such headers (`reduction.remembered`).
-    """
-
-    __slots__ = ("at", "notes", "plain", "split")
-
-    def __init__(self, columns: bytes, n_cards: int) -> None:
-        self.at: dict[str, int] = {}
-        self.plain = True
-        self.notes: dict[Any, Any] = {}
-        self.split = Struct(f"{CARD}s" * n_cards).unpack_from
-        column = [columns[i * n_cards : (i + 1) * n_cards] for i in range(_KEYWORD + 1)]
-        for i, letters in enumerate(zip(*column, strict=True)):
-            keyword = bytes(letters[:_KEYWORD]).decode("latin-1").rstrip().upper()
-            if letters[_KEYWORD] == _EQUALS and keyword not in _NO_VALUE:
-                self.at.setdefault(keyword, i * CARD + _KEYWORD + 1)
-            elif keyword not in _COMMENTARY:
-                self.plain = False
-
-
-_remembered_layout = lru_cache(maxsize=128)(Layout)
 
 
 class Cards(Mapping[str, Value]):
@@ -70,22 +36,32 @@ class Cards(Mapping[str, Value]):
         Whole cards, without END and padding.
     fallback : Cards or None
         Where a keyword that is not here is looked for.
+    known : tuple or None
+        Layout, and the cards that differ from its first, where they are known already.
     """
 
     __slots__ = (
-        "_at", "_fallback", "_lines", "_long", "_plain", "_raw", "_simple", "_single", "layout"
+        "_at", "_changed", "_fallback", "_lines", "_long", "_plain", "_raw", "_simple", "_single",
+        "layout",
     )  # fmt: skip
 
-    def __init__(self, raw: bytes, fallback: "Cards | None" = None) -> None:
+    def __init__(
+        self,
+        raw: bytes,
+        fallback: "Cards | None" = None,
+        *,
+        known: tuple[Layout, dict[int, bytes]] | None = None,
+    ) -> None:
         self._raw = raw
         self._fallback = fallback
         self._long: dict[str, int] | None = None
-        self._single: tuple[bytes, ...] | None = None
         self._lines: list[str] | None = None
-        n_cards = len(raw) // CARD
-        columns = b"".join([raw[i : n_cards * CARD : CARD] for i in range(_KEYWORD + 1)])
-        build = _remembered_layout if len(raw) <= _MAX_REMEMBERED_HEADER else Layout
-        self.layout = build(columns, n_cards)
+        self._single: tuple[bytes, ...] | None = None
+        self._changed: dict[int, bytes] | None = None
+        if known is None:
+            self.layout = layout_of(raw)
+        else:
+            self.layout, self._changed = known
         self._at = self.layout.at
         self._plain = self.layout.plain
         self._simple = self._plain and fallback is None
@@ -95,6 +71,26 @@ class Cards(Mapping[str, Value]):
         """Make cards of text, one card a line; a longer line is cut, as a file would."""
         rows = lines.splitlines() if isinstance(lines, str) else lines
         return cls(b"".join(row.encode("latin-1", "replace")[:CARD].ljust(CARD) for row in rows))
+
+    @classmethod
+    def at_start_of(cls, buffer: bytes) -> "Cards | None":
+        """Return the cards `buffer` begins with where their layout was met lately, else None.
+
+        They end with an END card; after it may stand anything.
+        """
+        for layout in recent.layouts:
+            changed = layout.match(buffer)
+            if changed is not None:
+                return cls(buffer[: layout.n_bytes], known=(layout, changed))
+        return None
+
+    @classmethod
+    def of_new_layout(cls, raw: bytes) -> "Cards":
+        """Return cards whose layout is looked out for from now on (`at_start_of`)."""
+        made = cls(raw)
+        made.changed()  # for it may be the first
+        recent.add(made.layout)
+        return made
 
     def inheriting(self, fallback: "Cards") -> "Cards":
         """Return these cards with those of another header behind them."""
@@ -117,12 +113,12 @@ class Cards(Mapping[str, Value]):
             self._long = {}
             for start in range(0, len(self._raw), CARD):
                 card = self._raw[start : start + CARD]
-                if card[_KEYWORD : _KEYWORD + 1] == b"=" or b"=" not in card:
+                if card[KEYWORD : KEYWORD + 1] == b"=" or b"=" not in card:
                     continue
                 found = _LONG_CARD.match(card)
                 if found:
                     keyword = " ".join(found[1].decode("latin-1").upper().split())
-                    if keyword.split(" ")[0] not in _NO_VALUE:
+                    if keyword.split(" ")[0] not in NO_VALUE:
                         self._long.setdefault(keyword, start + found.end())
         return self._long
 
@@ -139,9 +135,9 @@ class Cards(Mapping[str, Value]):
         """Join a string that ends with ``&`` with the CONTINUE cards that follow it."""
         start = at - at % CARD + CARD
         parts = [value]
-        while parts[-1].endswith("&") and self._raw[start : start + _KEYWORD] == b"CONTINUE":
+        while parts[-1].endswith("&") and self._raw[start : start + KEYWORD] == b"CONTINUE":
             parts[-1] = parts[-1][:-1]
-            parts.append(parse_text(self._raw[start + _KEYWORD : start + CARD]))
+            parts.append(parse_text(self._raw[start + KEYWORD : start + CARD]))
             start += CARD
         return "".join(parts)
 
@@ -185,7 +181,7 @@ class Cards(Mapping[str, Value]):
             at = self._find(keyword)
         if at is None:
             return "" if self._fallback is None else self._fallback.raw(keyword)
-        return self.lines()[at // CARD]
+        return text_of_card(self._raw[at - at % CARD : at - at % CARD + CARD])
 
     def comment(self, keyword: str) -> str:
         """Return the comment of a keyword's card, "" where it has none."""
@@ -195,18 +191,23 @@ class Cards(Mapping[str, Value]):
         field = self._field(at)
         return parse_comment(field) if b"/" in field else ""
 
-    def present(self, keywords: Iterable[str]) -> list[str]:
+    def present(self, keywords: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of several keywords that are here, in their order."""
         if self._simple:
-            at = self._at
-            return [keyword for keyword in keywords if keyword in at]
-        return [keyword for keyword in keywords if keyword in self]
+            return self.layout.present(keywords)
+        return tuple([keyword for keyword in keywords if keyword in self])
 
     def single(self) -> tuple[bytes, ...]:
         """Return these cards one by one, as they stand in the file."""
         if self._single is None:
             self._single = self.layout.split(self._raw)
         return self._single
+
+    def changed(self) -> dict[int, bytes]:
+        """Return those cards that differ from the first header of this layout, by number."""
+        if self._changed is None:
+            self._changed = self.layout.changed(self.single())
+        return self._changed
 
     def lines(self) -> list[str]:
         """Return these cards as text, one each, without trailing blanks."""
@@ -218,24 +219,24 @@ class Cards(Mapping[str, Value]):
         """Yield keyword, value and comment of every card here, repeated and commentary ones too."""
         for start in range(0, len(self._raw), CARD):
             card = self._raw[start : start + CARD]
-            found = None if card[_KEYWORD : _KEYWORD + 1] == b"=" else _LONG_CARD.match(card)
-            keyword = decode(card[:_KEYWORD]).strip().upper()
-            if keyword in _NO_VALUE or (card[_KEYWORD : _KEYWORD + 1] != b"=" and not found):
-                yield keyword, decode(card[_KEYWORD:]).strip(), ""
+            found = None if card[KEYWORD : KEYWORD + 1] == b"=" else _LONG_CARD.match(card)
+            keyword = decode(card[:KEYWORD]).strip().upper()
+            if keyword in NO_VALUE or (card[KEYWORD : KEYWORD + 1] != b"=" and not found):
+                yield keyword, decode(card[KEYWORD:]).strip(), ""
             elif found:
                 name = " ".join(decode(found[1]).upper().split())
                 field = start + found.end()
                 yield name, self._value(field), parse_comment(self._field(field))
             else:
-                field = start + _KEYWORD + 1
+                field = start + KEYWORD + 1
                 yield keyword, self._value(field), parse_comment(self._field(field))
 
     def commentary(self, keyword: str) -> list[str]:
         """Return the texts of all cards of a commentary keyword, HISTORY say, in order."""
-        word = keyword.encode("latin-1").ljust(_KEYWORD)
+        word = keyword.encode("latin-1").ljust(KEYWORD)
         if word not in self._raw:
             return []
-        return [decode(one[_KEYWORD:]).strip() for one in self.single() if one.startswith(word)]
+        return [decode(one[KEYWORD:]).strip() for one in self.single() if one.startswith(word)]
 
     @property
     def alone(self) -> bool:
@@ -306,4 +307,38 @@ class FileHeaders:
     @property
     def text(self) -> str:
         """The headers as text, one card a line, an empty line between HDUs."""
-        return "\n\n".join("\n".join([*hdu.cards.lines(), "END"]) for hdu in self.hdus)
+        return "\n\n".join(lines_text(hdu.cards.lines()) for hdu in self.hdus)
+
+    def changes(self) -> tuple[Layout, str] | None:
+        """Return how a header differs from the first of its layout: with it, `changed_text`.
+
+        None where there are several headers, or one that is of no series.
+        """
+        cards = self.hdus[0].cards
+        layout = cards.layout
+        if len(self.hdus) > 1 or not layout.plain or layout.n_bytes > MAX_REMEMBERED:
+            return None
+        changed = cards.changed().items()
+        return layout, "\n".join([f"{i} {text_of_card(card)}" for i, card in changed])
+
+
+def changed_text(first: str, changes: str) -> str:
+    """Return the text of a header from that of the first of its layout.
+
+    Parameters
+    ----------
+    first : str
+        The text of that header (`Layout.text`).
+    changes : str
+        Number and text of each card that differs, one a line.
+
+    Returns
+    -------
+    str
+        As `FileHeaders.text` of the header itself.
+    """
+    lines = first.split("\n")
+    for change in changes.split("\n") if changes else ():
+        number, _, card = change.partition(" ")
+        lines[int(number)] = card
+    return "\n".join(lines)

@@ -32,15 +32,20 @@ def _closing_quote(field: bytes, start: int) -> int:
         at += 2
 
 
-def _split(field: bytes) -> tuple[bytes, bool, bytes]:
-    """Split a value field into value, whether it was quoted, and comment."""
+def _token(field: bytes) -> tuple[bytes, bool]:
+    """Return the value of a value field, and whether it was quoted."""
     stripped = field.lstrip()
-    if stripped[:1] == b"'":
-        end = _closing_quote(stripped, 1)
-        comment = stripped[end + 1 :].partition(b"/")[2]
-        return stripped[1:end].replace(b"''", b"'").rstrip(), True, comment
-    value, _, comment = stripped.partition(b"/")
-    return value.strip(), False, comment
+    if stripped[:1] != b"'":
+        return stripped.partition(b"/")[0].strip(), False
+    end = _closing_quote(stripped, 1)
+    return stripped[1:end].replace(b"''", b"'").rstrip(), True
+
+
+def _comment(field: bytes) -> bytes:
+    """Return what follows the slash behind the value of a value field."""
+    stripped = field.lstrip()
+    end = _closing_quote(stripped, 1) + 1 if stripped[:1] == b"'" else 0
+    return stripped[end:].partition(b"/")[2]
 
 
 def _number(token: bytes) -> int | float | None:
@@ -72,7 +77,7 @@ def parse_value(field: bytes) -> Value:
         None where the card has no value. What is neither a number nor a logical is taken as text,
         quoted or not: real headers hold both. Nothing is evaluated.
     """
-    token, quoted, _ = _split(field)
+    token, quoted = _token(field)
     if quoted:
         return decode(token)
     if not token:
@@ -86,7 +91,7 @@ def parse_value(field: bytes) -> Value:
 @lru_cache(maxsize=16384)
 def parse_text(field: bytes) -> str:
     """Return the value of a field as it is written, without quotes: ``89113e6`` stays so."""
-    return decode(_split(field)[0])
+    return decode(_token(field)[0])
 
 
 class _Texts(dict[bytes, str]):
@@ -105,4 +110,4 @@ text_of_card = _Texts().__getitem__
 @lru_cache(maxsize=4096)
 def parse_comment(field: bytes) -> str:
     """Return the comment of a value field."""
-    return decode(_split(field)[2]).strip()
+    return decode(_comment(field)).strip()

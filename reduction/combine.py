@@ -8,14 +8,20 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from reduction.errors import NotEnoughFramesError, ShapeMismatchError
 from reduction.image import FloatPlane
 from reduction.kernels import combine as kernel
 from reduction.kernels import counts as count_kernel
-from reduction.readout import RawRows, RowSource, bands
-from reduction.sources import CorrectedRows
+from reduction.kernels.sorting import (
+    first_half,
+    halving_network,
+    lanes_of,
+    merging_network,
+    sorting_network,
+)
+from reduction.rawcounts import RawCounts, raw_counts
+from reduction.readout import RowSource, bands
 from reduction.stats import median_variance
 
 Progress = Callable[[float], None]
@@ -30,9 +36,12 @@ METHODS: dict[Method, int] = {
 # Bytes of decoded rows a thread holds. Enough rows to make a call of a kernel worth its cost,
 # few enough to stay in the shared cache.
 BAND_BYTES = 3 << 20
+# Bytes of raw counts that are read where they lie before their pages are given back.
+MAPPED_BYTES = 20 << 20
 # The deviation of one value from the median of n, in units of their own scatter, cannot pass
 # n / sqrt(n - 1): fewer than five values never clip anything at 3 sigma by themselves.
 SMALL_STACK = 5
+FAR = 4.0  # standard deviations: few values lie within a count of such a limit
 CHANCE = 1e-6  # of a sample variance this large or larger from plain noise
 
 
@@ -167,17 +176,29 @@ def combine(
     )
     method = _method(params, noise, len(sources))
     limits = _limits(params, noise or Noise(0.0))
-    counts = _counts(sources) if weights is None else None
+    counts = raw_counts(sources) if weights is None else None
     work: _FloatWork | _CountWork
-    if counts is not None and (method != kernel.MEDIAN or counts.are_whole):
-        work, size = _CountWork(counts, method, limits), 2
+    if counts is not None and _as_counts(counts, method, params):
+        work = _CountWork(counts, counts.places(), method, limits)
+        rows = max(4, MAPPED_BYTES // (2 * shape[1] * len(sources)))
     else:
         factors = np.array(() if weights is None else weights, dtype=np.float32)
-        work, size = _FloatWork(sources, method, limits, factors), 4
-    rows = max(1, BAND_BYTES // (size * shape[1] * len(sources)))
+        work = _FloatWork(sources, method, limits, factors)
+        rows = max(1, BAND_BYTES // (4 * shape[1] * len(sources)))
     tasks = [partial(work.run, y0, y1, result) for y0, y1 in bands(shape[0], rows)]
     run_tasks(tasks, run)
     return result
+
+
+def _as_counts(counts: RawCounts, method: int, params: CombineParams) -> bool:
+    """Tell whether whole numbers are the faster way to a combination, and exact.
+
+    Where a fraction was rounded off, every value within a count of its limit is a doubt: many
+    where the limits are near.
+    """
+    if counts.are_whole or method == kernel.MEAN:
+        return True
+    return method != kernel.MEDIAN and min(params.low_sigma, params.high_sigma) >= FAR
 
 
 def _limits(params: CombineParams, noise: Noise) -> npt.NDArray[np.float64]:
@@ -257,7 +278,7 @@ class _FloatWork:
         kernel.combine_rows(
             stack,
             kernel.lane_scratch(n),
-            kernel.sorting_network(n),
+            sorting_network(n),
             self.weights,
             self.method,
             self.limits,
@@ -266,70 +287,32 @@ class _FloatWork:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
-    """Raw frames of 16-bit counts that differ from their values by a shift of every row.
-
-    `shifts`, ``(n, ny)``, are relative to `common`, a whole number, so that counts moved by them
-    stay within sixteen bits.
-    """
-
-    raws: Sequence[RawRows]
-    shifts: npt.NDArray[np.float64]
-    common: float
-
-    @property
-    def are_whole(self) -> bool:
-        """Tell whether the shifts are whole numbers."""
-        return bool((self.shifts == np.rint(self.shifts)).all())
-
-
-def _counts(sources: Sequence[RowSource]) -> _Counts | None:
-    """Return the frames as counts and shifts where every one of them is no more than that."""
-    raws, shifts = [], []
-    for source in sources:
-        if isinstance(source, RawRows):
-            raw, shift = source, np.zeros(source.shape[0])
-        elif isinstance(source, CorrectedRows) and source.only_shifts:
-            raw, shift = source.raw, source.shift - source.levels.astype(np.float64)
-        else:
-            return None
-        if raw.plane.dtype.kind not in "iu" or raw.plane.dtype.itemsize != 2:
-            return None
-        raws.append(raw)
-        shifts.append(shift + raw.base)
-    if len({raw.plane.dtype for raw in raws}) > 1:
-        return None
-    common = float(np.rint(np.median(shifts)))
-    return _Counts(raws, np.stack(shifts) - common, common)
-
-
-@dataclass(frozen=True, slots=True)
 class _CountWork:
     """A combination of raw counts."""
 
-    counts: _Counts
+    counts: RawCounts
+    places: npt.NDArray[np.int64]
     method: int
     limits: npt.NDArray[np.float64]
 
     def run(self, y0: int, y1: int, result: Combined) -> None:
         """Combine one band."""
-        raws, nx = self.counts.raws, result.data.shape[1]
-        n = len(raws)
-        stack = np.empty((n, y1 - y0, nx), np.uint16)
-        for rows, raw in zip(stack, raws, strict=True):
-            raw.read_counts(y0, y1, rows)
-            raw.release(y0, y1)
-        dtype = raws[0].plane.dtype
+        raws, places = self.counts.raws, self.places.copy()
+        n, dtype = len(raws), raws[0].plane.dtype
+        places[:, 0] += y0 * places[:, 1]
         count_kernel.combine_counts(
-            stack,
-            count_kernel.counts_scratch(n),
-            kernel.sorting_network(n),
+            places,
+            lanes_of(n, result.data.shape[1], np.uint16),
+            lanes_of(n, 1, np.uint16)[0],
+            (first_half(n), halving_network(n), merging_network(n)),
             (not dtype.isnative, raws[0].sign),
             np.ascontiguousarray(self.counts.shifts[:, y0:y1]),
             self.method,
             np.append(self.limits, self.counts.common),
-            *result.band(y0, y1),
+            result.band(y0, y1),
         )
+        for raw in raws:
+            raw.release(y0, y1)
 
 
 def variance_of_result(combined: Combined, noise: Noise, *, median: bool = False) -> FloatPlane:
@@ -369,5 +352,7 @@ def variance_of_result(combined: Combined, noise: Noise, *, median: bool = False
 
 def _chance(n: int) -> FloatPlane:
     """Return, for 0 to `n` values, how far above the truth their variance gets by chance."""
+    from scipy import special  # a slow import, and a plain combination needs none of it
+
     dof = np.maximum(np.arange(n + 1) - 1, 1)
     return np.asarray(2.0 * special.gammainccinv(dof / 2, CHANCE) / dof, dtype=np.float32)

@@ -1,7 +1,7 @@
 """One raw frame to calibrated pixels with their variance and flags, in one pass over its rows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,9 +16,11 @@ from reduction.overscan import Overscan
 from reduction.pedestal import Calibrations, Subtraction
 from reduction.readout import RawRows, bands, data_rows, native_rows
 
-BAND_BYTES = 512 * 1024  # of raw values and their variance: they stay in a core's second cache
-Rows = tuple[FloatPlane, FloatPlane, MaskPlane]
+BAND_BYTES = 512 * 1024  # of decoded rows: they stay in a core's second cache
+SPAN = 256  # rows that one thread reduces at a time
+Planes = tuple[FloatPlane, FloatPlane, MaskPlane]
 UNUSABLE = int(PixelFlag.BAD | PixelFlag.NO_DATA)
+BITS = int(PixelFlag.SATURATED), int(PixelFlag.NO_DATA), int(PixelFlag.BAD), UNUSABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def detrend(
     *,
     flat_floor: float = 0.05,
     run: Run = ONE_THREAD,
+    spare: Image | None = None,
 ) -> Image:
     """Reduce a raw frame: zero level, bias, dark, gain and flat, with variance and flags.
 
@@ -103,6 +106,9 @@ def detrend(
         Pixels where the flat is lower are not divided by it, and flagged ``BAD``.
     run : Run
         Threads, on which the result does not depend, and who is told of progress.
+    spare : Image, optional
+        One that nobody needs any more: where it has the frame's size the result is written over
+        it, which spares the system the work of finding and clearing its memory.
 
     Returns
     -------
@@ -115,29 +121,60 @@ def detrend(
     BadFrameError, ShapeMismatchError
         If the planes do not hold the amplifiers.
     """
-    image = _to_fill(exposure, steps.amplifiers)
+    image = _to_fill(exposure, steps.amplifiers, spare)
+    planes = _masters(steps, image.shape[1])
     tasks: list[Callable[[], None]] = []
     for plan in steps.amplifiers:
-        raw = data_rows(exposure, plan.amp)
-        part = _Part(plan, raw, steps, flat_floor)
-        ny, nx = raw.shape
-        rows = max(1, BAND_BYTES // (8 * nx))
-        tasks += [partial(part.run, y0, y1, image) for y0, y1 in bands(ny, rows)]
+        part = _Part(plan, data_rows(exposure, plan.amp), steps.subtraction, planes, flat_floor)
+        tasks += [partial(part.run, y0, y1, image) for y0, y1 in bands(part.raw.shape[0], SPAN)]
     run_tasks(tasks, run)
     return image
 
 
-def _to_fill(exposure: Exposure, plans: Sequence[AmplifierPlan]) -> Image:
+def _masters(steps: Steps, nx: int) -> tuple[Planes, Planes, Planes]:
+    """Return the planes of bias, dark and flat as the kernel takes them."""
+    masters = steps.masters
+    dark = masters.dark.image if masters.dark is not None and steps.subtraction.dark else None
+    return _planes(masters.bias, nx), _planes(dark, nx), _planes(masters.flat, nx, neutral=1.0)
+
+
+def _planes(master: Image | None, nx: int, *, neutral: float = 0.0) -> Planes:
+    """Return a master's planes, or a row that changes nothing."""
+    if master is None:
+        row = np.zeros((1, nx), np.float32)
+        master = Image(row + np.float32(neutral), row, row.astype(np.uint16), "1")
+    ny = master.shape[0]
+    return (
+        native_rows(master.data, 0, ny),
+        native_rows(master.variance, 0, ny),
+        native_rows(master.mask, 0, ny),
+    )
+
+
+def _to_fill(exposure: Exposure, plans: Sequence[AmplifierPlan], spare: Image | None) -> Image:
     """Return an image to fill: already empty where the amplifiers leave gaps."""
-    info = exposure.info
-    shape = info.ny, info.nx
-    covered = sum(plan.amp.target.shape[0] * plan.amp.target.shape[1] for plan in plans)
-    make = np.empty if covered == info.ny * info.nx else np.zeros
-    mask = make(shape, np.uint16)
-    if make is np.zeros:
-        mask[...] = PixelFlag.NO_DATA
+    shape = exposure.info.ny, exposure.info.nx
     unit: Unit = "electron" if all(plan.in_electrons for plan in plans) else "adu"
-    return Image(make(shape, np.float32), make(shape, np.float32), mask, unit)
+    if spare is not None and spare.shape == shape and _can_be_filled(spare):
+        image = replace(spare, unit=unit)
+    else:
+        data, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        image = Image(data, variance, np.empty(shape, np.uint16), unit)
+    covered = sum(plan.amp.target.shape[0] * plan.amp.target.shape[1] for plan in plans)
+    if covered != shape[0] * shape[1]:
+        image.data.fill(0)
+        image.variance.fill(0)
+        image.mask.fill(PixelFlag.NO_DATA)
+    return image
+
+
+def _can_be_filled(image: Image) -> bool:
+    """Tell whether the arrays of an image are as the kernel writes them."""
+    planes = (image.data, np.float32), (image.variance, np.float32), (image.mask, np.uint16)
+    return all(
+        plane.dtype == dtype and plane.flags.c_contiguous and plane.flags.writeable
+        for plane, dtype in planes
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,66 +183,38 @@ class _Part:
 
     plan: AmplifierPlan
     raw: RawRows
-    steps: Steps
+    how: Subtraction
+    masters: tuple[Planes, Planes, Planes]
     flat_floor: float
 
     def run(self, y0: int, y1: int, image: Image) -> None:
         """Reduce rows ``y0:y1`` of the amplifier into their place of the frame."""
-        to = self.plan.amp.target
-        place = slice(to.y0 + y0, to.y0 + y1), slice(to.x0, to.x1)
-        rows = image.data[place], image.variance[place], image.mask[place]
-        if rows[0].flags.c_contiguous:
-            self._reduce(y0, y1, rows)
-            return
-        beside = np.empty_like(rows[0]), np.empty_like(rows[1]), np.empty_like(rows[2])
-        self._reduce(y0, y1, beside)
-        image.data[place], image.variance[place], image.mask[place] = beside
-
-    def _reduce(self, y0: int, y1: int, rows: Rows) -> None:
-        """Reduce rows ``y0:y1`` of the amplifier into contiguous arrays."""
-        plan, how, masters = self.plan, self.steps.subtraction, self.steps.masters
-        data, variance, mask = rows
-        self.raw.read(y0, y1, data)
+        plan, to = self.plan, self.plan.amp.target
+        nx = self.raw.shape[1]
+        values = np.empty((min(y1 - y0, max(1, BAND_BYTES // (4 * nx))), nx), np.float32)
+        variance = plan.noise.floor + plan.overscan.variance
+        for first, last in bands(y1 - y0, len(values)):
+            rows, begin = values[: last - first], y0 + first
+            self.raw.read(begin, y0 + last, rows)
+            kernel.reduce_rows(
+                rows,
+                plan.overscan.levels[begin : y0 + last],
+                (to.y0 + begin, to.x0),
+                (image.data, image.variance, image.mask),
+                self.masters,
+                (variance, plan.noise.zero, plan.noise.per_adu),
+                self._factors,
+                (plan.saturation_adu, plan.gain, self.flat_floor),
+                BITS,
+            )
         self.raw.release(y0, y1)
-        full, unknown = int(PixelFlag.SATURATED), int(PixelFlag.NO_DATA)
-        kernel.flag_raw(data, plan.saturation_adu, full, unknown, mask)
-        constant = plan.noise.floor + plan.overscan.variance
-        kernel.zero_rows(data, plan.overscan.levels[y0:y1], variance, constant)
-        if masters.bias is not None:
-            self._subtract(rows, masters.bias, y0, (1.0, how.bias_variance))
-        kernel.add_photon_noise(data, variance, plan.noise.zero, plan.noise.per_adu)
-        if masters.dark is not None and how.dark:
-            self._subtract(rows, masters.dark.image, y0, (how.dark, how.dark_variance))
-            if masters.bias is not None and how.bias != 1.0:
-                # The dark brought the bias once more, as often as it was taken.
-                self._subtract(rows, masters.bias, y0, (how.bias - 1.0, 0.0))
-        if plan.gain != 1.0:
-            kernel.scale_rows(data, variance, plan.gain)
-        if masters.flat is not None:
-            self._divide(rows, masters.flat, y0)
-        kernel.empty_flagged(data, variance, mask, unknown)
 
-    def _subtract(self, rows: Rows, master: Image, y0: int, factors: tuple[float, float]) -> None:
-        """Subtract a multiple of a master from rows that begin at `y0` of the amplifier."""
-        data, variance, mask = rows
-        values, noise, flags = self._planes(master, y0, len(data))
-        kernel.subtract_master(data, variance, values, noise, factors)
-        kernel.take_flags(mask, flags, UNUSABLE, int(PixelFlag.BAD))
+    @property
+    def _factors(self) -> tuple[float, float, float, float]:
+        """How often masters' variances are added and the dark subtracted, in the kernel's order.
 
-    def _divide(self, rows: Rows, flat: Image, y0: int) -> None:
-        """Divide rows that begin at `y0` of the amplifier by a flat."""
-        data, variance, mask = rows
-        values, noise, flags = self._planes(flat, y0, len(data))
-        kernel.divide_flat(data, variance, values, noise, self.flat_floor)
-        kernel.take_flags(mask, flags, UNUSABLE, int(PixelFlag.BAD))
-        kernel.flag_below(mask, values, self.flat_floor, int(PixelFlag.BAD))
-
-    def _planes(self, master: Image, y0: int, n: int) -> tuple[FloatPlane, FloatPlane, MaskPlane]:
-        """Return a master's planes below `n` rows of the amplifier."""
-        to = self.plan.amp.target
-        y = to.y0 + y0
-        return (
-            native_rows(master.data[:, to.x0 : to.x1], y, y + n),
-            native_rows(master.variance[:, to.x0 : to.x1], y, y + n),
-            native_rows(master.mask[:, to.x0 : to.x1], y, y + n),
-        )
+        A dark brings the bias once more, as often as it was taken.
+        """
+        how = self.how
+        again = how.bias - 1.0 if how.dark else 0.0
+        return how.bias_variance, how.dark, how.dark_variance, again

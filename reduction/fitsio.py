@@ -5,7 +5,6 @@ import mmap
 import os
 import warnings
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ import numpy.typing as npt
 from reduction.cards import Cards, FileHeaders, HduHeader, ProductCard
 from reduction.errors import BadFileError
 from reduction.exposure import Exposure, RawPlane
-from reduction.fitswrite import bytes_sum, flags_hdu, float_hdu, primary_hdu, write_hdus
-from reduction.flags import PixelFlag
+from reduction.fitswrite import bytes_sum
 from reduction.frameinfo import FrameInfo
 from reduction.guard import HduLayout, Limits, Source, scan_layout
 from reduction.image import Image, Unit
+from reduction.productwrite import stage_product, write_product
 
 __all__ = [
     "Cards",
@@ -31,6 +30,7 @@ __all__ = [
     "open_exposure",
     "read_headers",
     "read_product",
+    "stage_product",
     "write_product",
 ]
 
@@ -47,10 +47,10 @@ class _PlainSource:
 
     packed = False
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, n_bytes: int, head: bytes) -> None:
         self._descriptor = descriptor
-        self.packed_bytes = os.fstat(descriptor).st_size
-        self._head = os.pread(descriptor, _HEAD, 0)
+        self.packed_bytes = n_bytes
+        self._head = head
 
     def read(self, start: int, n_bytes: int) -> bytes:
         if start + n_bytes <= len(self._head) or self.packed_bytes <= len(self._head):
@@ -65,9 +65,9 @@ class _GzipSource:
 
     packed = True
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, n_bytes: int) -> None:
         self._descriptor = descriptor
-        self.packed_bytes = os.fstat(descriptor).st_size
+        self.packed_bytes = n_bytes
         self._at = 0  # in the packed file
         self._unpacker = zlib.decompressobj(31)
         self._pending = b""
@@ -111,27 +111,34 @@ class _GzipSource:
                 return unpacked
 
 
-def _scan(path: Path, limits: Limits) -> list[HduLayout]:
-    """Return where the HDUs of a file lie, guarded."""
+def _scan(path: str | Path, limits: Limits, n_bytes: int | None = None) -> list[HduLayout]:
+    """Return where the HDUs of a file lie, guarded; `n_bytes` is its size where that is known."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        source: Source = _PlainSource(descriptor)
-        if source.read(0, 2) == _GZIP:
-            source = _GzipSource(descriptor)
-        return scan_layout(source, limits, path.name)
+        if n_bytes is None:
+            n_bytes = os.fstat(descriptor).st_size
+        head = os.pread(descriptor, _HEAD, 0)
+        source: Source = _PlainSource(descriptor, n_bytes, head)
+        if head.startswith(_GZIP):
+            source = _GzipSource(descriptor, n_bytes)
+        return scan_layout(source, limits, path)
     finally:
         os.close(descriptor)
 
 
-def read_headers(path: Path, *, limits: Limits = _LIMITS) -> FileHeaders:
+def read_headers(
+    path: str | Path, *, limits: Limits = _LIMITS, n_bytes: int | None = None
+) -> FileHeaders:
     """Read the headers of a file, guarded; the data are only seeked over.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         Plain, gzipped or tile-compressed FITS.
     limits : Limits
         What the file may promise.
+    n_bytes : int or None
+        Its size, where the caller looked at it already and will look again.
 
     Returns
     -------
@@ -145,11 +152,14 @@ def read_headers(path: Path, *, limits: Limits = _LIMITS) -> FileHeaders:
     OSError
         Where the file cannot be read.
     """
-    layouts = _scan(path, limits)
-    whole = b"END".join([*(hdu.cards.raw_bytes for hdu in layouts), b""])
+    layouts = _scan(path, limits, n_bytes)
+    digest = hashlib.sha256()
+    for hdu in layouts:
+        digest.update(hdu.cards.raw_bytes)
+        digest.update(b"END")
     return FileHeaders(
         tuple([HduHeader(i, hdu.cards, hdu.shape) for i, hdu in enumerate(layouts)]),
-        hashlib.sha256(whole).hexdigest(),
+        digest.hexdigest(),
     )
 
 
@@ -163,7 +173,8 @@ def _unpacked(path: Path, n_bytes: int) -> memoryview | mmap.mmap:
     """Return a file's content: mapped, or its first `n_bytes` in memory where it is gzipped."""
     with path.open("rb") as file:
         if file.read(2) == _GZIP:
-            return memoryview(_GzipSource(file.fileno()).read(0, n_bytes))
+            packed_bytes = os.fstat(file.fileno()).st_size
+            return memoryview(_GzipSource(file.fileno(), packed_bytes).read(0, n_bytes))
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
@@ -264,57 +275,6 @@ def open_exposure(path: Path, info: FrameInfo, *, sha256: bool = False) -> Expos
             planes[i], offset[i] = _plane(content, layouts[i])
     digest = content_sha256(path) if sha256 else ""
     return Exposure(info, planes, offset, path.name, digest)
-
-
-def _flag_cards() -> list[ProductCard]:
-    return [
-        (f"FLAG{flag.value.bit_length() - 1}", flag.name, f"pixels with bit {flag.value} set")
-        for flag in PixelFlag
-    ]
-
-
-def write_product(
-    path: Path,
-    image: Image,
-    cards: Sequence[ProductCard],
-    *,
-    sci_cards: Sequence[ProductCard] = (),
-    dq_cards: Sequence[ProductCard] = (),
-) -> None:
-    """Write a product: an empty primary HDU with its cards, then SCI, VAR and DQ.
-
-    Every HDU carries CHECKSUM and DATASUM. The file appears whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced where it exists; its folder must exist.
-    image : Image
-        Data and variance are stored as 32-bit floats, the mask as unsigned 16-bit integers.
-    cards : sequence of (keyword, value, comment)
-        Of the primary HDU: what it is and where it comes from.
-    sci_cards, dq_cards : sequence of (keyword, value, comment)
-        Added to SCI (its coordinates, say) and to DQ.
-
-    Raises
-    ------
-    OSError
-        Where the disk is full, say; nothing is left behind.
-    """
-    unit = {"adu": "adu", "electron": "electron", "1": ""}[image.unit]
-    squared = f"{unit}2" if unit else ""
-    sci: list[ProductCard] = [("EXTNAME", "SCI", "pixel values"), ("BUNIT", unit, "their unit")]
-    var: list[ProductCard] = [("EXTNAME", "VAR", "variance of SCI"), ("BUNIT", squared, "")]
-    flags: list[ProductCard] = [("EXTNAME", "DQ", "flags, 0 is a good pixel"), *_flag_cards()]
-    write_hdus(
-        path,
-        [
-            primary_hdu(cards),
-            float_hdu([*sci, *sci_cards], image.data),
-            float_hdu(var, image.variance),
-            flags_hdu([*flags, *dq_cards], image.mask),
-        ],
-    )
 
 
 def _verify(content: memoryview | mmap.mmap, hdu: HduLayout, name: str) -> None:

@@ -1,32 +1,42 @@
-"""The bytes of a FITS file we write: cards, checksums, and a write that leaves all or nothing."""
+"""The bytes of a FITS file we write: HDUs, checksums, and a write that leaves all or nothing."""
 
-import math
-import os
-import secrets
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from reduction.cards import CARD, ProductCard
+from reduction.cards import Cards, FileHeaders, HduHeader, ProductCard
+from reduction.cardwrite import format_header
 from reduction.guard import BLOCK
+from reduction.layouts import CARD
+from reduction.wholefiles import Staged, stage
 
-_STRING = 68  # longest string of one card
-_LONG_STRING = 67  # of a card that is continued, which needs its "&"
 _NO_CHECKSUM = "0" * 16
+CHUNK = 1 << 20  # bytes brought to the file's byte order and written at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Hdu:
-    """An HDU ready to be written: its cards but for the checksums, its data as they go to disk."""
+    """An HDU ready to be written.
+
+    Attributes
+    ----------
+    cards : sequence of (keyword, value, comment)
+        All but the checksums.
+    values : uint32 or uint16 array, flat and read-only
+        The bits of floats, or flags, in native byte order.
+    """
 
     cards: Sequence[ProductCard]
-    data: npt.NDArray[Any] | None = None  # big-endian, C-contiguous
-    datasum: int = 0
+    values: npt.NDArray[Any]
+
+    @property
+    def padded(self) -> int:
+        """Bytes of the data and what fills their last block."""
+        return -(-self.values.nbytes // BLOCK) * BLOCK
 
 
 def ones_complement_sum(words: npt.NDArray[np.uint32]) -> int:
@@ -74,131 +84,50 @@ def _without_punctuation(four: list[int]) -> list[int]:
     return four
 
 
-def _number_text(value: float) -> str:
-    """Return a number as FITS writes it; NaN and infinity have no form and become no value."""
-    if isinstance(value, int):
-        return str(value)
-    if not math.isfinite(value):
-        return ""
-    text = repr(value).upper()
-    return text if "." in text or "E" in text else text + ".0"
-
-
-def _printable(text: str) -> str:
-    """Return text that a FITS header may hold; what is not ASCII becomes a question mark."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
-
-
-def _value_text(value: str | bool | float | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "T" if value else "F"
-    return value if isinstance(value, str) else _number_text(value)
-
-
-def _card(head: str, text: str, comment: str) -> bytes:
-    card = head + text
-    room = CARD - len(card) - 3
-    if room > 0 and (words := _whole_words(_printable(comment), room)):
-        card += f" / {words}"
-    return card.encode("ascii").ljust(CARD)[:CARD]
-
-
-def _whole_words(comment: str, room: int) -> str:
-    """Return as much of a comment as has room, never part of a word; nothing may be left."""
-    if len(comment) <= room:
-        return comment
-    return comment[: room + 1].rpartition(" ")[0].rstrip(" ,;:")
-
-
-def _string_cards(head: str, value: str, comment: str) -> list[bytes]:
-    text = _printable(value).replace("'", "''")
-    room = CARD - len(head) - 2
-    if len(text) <= room:
-        return [_card(head, f"'{text:<8}'".ljust(20), comment)]
-    pieces: list[str] = []
-    while len(text) > (limit := (room if not pieces else _STRING) - 1):
-        # A quote is two characters: they stay on one card.
-        cut = limit - (1 if text[:limit].count("'") % 2 else 0)
-        pieces.append(text[:cut] + "&")
-        text = text[cut:]
-    pieces.append(text)
-    cards = [_card(head, f"'{pieces[0]}'", "")]
-    cards += [_card("CONTINUE  ", f"'{piece}'", "") for piece in pieces[1:-1]]
-    cards.append(_card("CONTINUE  ", f"'{pieces[-1]}'", comment))
-    return cards
-
-
-def format_card(keyword: str, value: str | bool | float | None, comment: str = "") -> bytes:
-    """Return the card or cards of one value.
-
-    Parameters
-    ----------
-    keyword : str
-        One of more than eight characters, or with a blank, becomes a HIERARCH card; COMMENT and
-        HISTORY hold text.
-    value : str, bool, int, float or None
-        A string too long for one card is continued; a number that is not finite has no value.
-    comment : str
-        Cut where the card ends.
-
-    Returns
-    -------
-    bytes
-        Whole cards of 80 ASCII characters.
-    """
-    keyword = keyword.upper()
-    if keyword in ("COMMENT", "HISTORY"):
-        text = _printable(str(value))
-        rows = [text[i : i + CARD - 8] for i in range(0, max(len(text), 1), CARD - 8)]
-        return b"".join(f"{keyword:<8}{row}".encode("ascii").ljust(CARD) for row in rows)
-    long = len(keyword) > 8 or " " in keyword
-    head = f"HIERARCH {keyword} = " if long else f"{keyword:<8}= "
-    if isinstance(value, str):
-        return b"".join(_string_cards(head, value, comment))
-    text = _value_text(value)
-    return _card(head, text if long else text.rjust(20), comment)
-
-
-def format_header(cards: Iterable[ProductCard]) -> bytes:
-    """Return a whole header, END and padding too."""
-    raw = b"".join(format_card(*card) for card in cards) + b"END".ljust(CARD)
-    return raw + b" " * (-len(raw) % BLOCK)
-
-
 def _with_checksums(hdu: Hdu) -> bytes:
     """Return the header with DATASUM and a CHECKSUM that brings the HDU's sum to zero."""
-    cards = list(hdu.cards)
-    datasum = ("DATASUM", str(hdu.datasum), "checksum of the data")
+    cards, sum_of_data = list(hdu.cards), _datasum(hdu.values)
+    datasum = ("DATASUM", str(sum_of_data), "checksum of the data")
     comment = "checksum of the HDU"
     blank = format_header([*cards, ("CHECKSUM", _NO_CHECKSUM, comment), datasum])
-    total = _fold(bytes_sum(blank) + hdu.datasum)
+    total = _fold(bytes_sum(blank) + sum_of_data)
     return format_header([*cards, ("CHECKSUM", encode_checksum(total), comment), datasum])
+
+
+def _datasum(values: npt.NDArray[Any]) -> int:
+    """Return the checksum of values as they will be stored.
+
+    Taken before they are written, in a pass that costs a twentieth of that: the header comes
+    first in the file, and the digest of the content takes its bytes in order.
+    """
+    from reduction.kernels import rows as kernel  # a slow import, and only writing needs it
+
+    # A big-endian float's word is the native float's word: the sum needs no second byte order.
+    total = kernel.sum_words(values) if values.itemsize == 4 else kernel.sum_flags(values)
+    return _fold(int(total))
 
 
 def float_hdu(cards: Sequence[ProductCard], plane: npt.NDArray[np.float32]) -> Hdu:
     """Return an image extension of 32-bit floats; `plane` is ``(ny, nx)``."""
-    native = np.ascontiguousarray(plane, dtype=np.float32)
-    # A big-endian float's word is the native float's word: the sum needs no second byte order.
-    datasum = ones_complement_sum(native.reshape(-1).view(np.uint32))
-    return Hdu([*_extension(-32, native.shape), *cards], native.astype(">f4"), datasum)
+    native = _flat(plane, np.dtype(np.float32))
+    return Hdu([*_extension(-32, plane.shape), *cards], native.view(np.uint32))
 
 
 def flags_hdu(cards: Sequence[ProductCard], mask: npt.NDArray[np.uint16]) -> Hdu:
     """Return an image extension of unsigned 16-bit integers; `mask` is ``(ny, nx)``."""
-    stored = np.ascontiguousarray(mask, dtype=np.uint16) ^ np.uint16(0x8000)
-    flat = stored.reshape(-1)
-    high, low = flat[0::2].sum(dtype=np.uint64), flat[1::2].sum(dtype=np.uint64)
     unsigned: list[ProductCard] = [
         ("BSCALE", 1, "physical = stored * BSCALE + BZERO"),
         ("BZERO", 32768, "unsigned 16-bit integers"),
     ]
-    return Hdu(
-        [*_extension(16, stored.shape), *unsigned, *cards],
-        stored.astype(">u2"),
-        _fold((int(high) << 16) + int(low)),
-    )
+    native = _flat(mask, np.dtype(np.uint16))
+    return Hdu([*_extension(16, mask.shape), *unsigned, *cards], native)
+
+
+def _flat(plane: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return a plane's values in a row and in native byte order, read-only as the kernels want."""
+    flat: npt.NDArray[Any] = np.ascontiguousarray(plane, dtype=dtype).reshape(-1).view()
+    flat.flags.writeable = False
+    return flat
 
 
 def _extension(bitpix: int, shape: tuple[int, ...]) -> list[ProductCard]:
@@ -222,41 +151,94 @@ def primary_hdu(cards: Sequence[ProductCard]) -> Hdu:
         ("NAXIS", 0, "the image is in the extensions"),
         ("EXTEND", True, ""),
     ]
-    return Hdu([*fixed, *cards])
-
-
-def _pieces(hdus: Sequence[Hdu]) -> Iterable[memoryview]:
-    for hdu in hdus:
-        yield memoryview(_with_checksums(hdu))
-        if hdu.data is not None:
-            yield hdu.data.reshape(-1).view(np.uint8).data
-            yield memoryview(b"\0" * (-hdu.data.nbytes % BLOCK))
+    return Hdu([*fixed, *cards], _flat(np.empty(0, np.uint32), np.dtype(np.uint32)))
 
 
 def write_hdus(path: Path, hdus: Sequence[Hdu]) -> None:
     """Write a file so that `path` holds the old content or all of the new, whatever happens.
-
-    A temporary name in the same folder is written, synced and renamed, then the folder is synced.
 
     Raises
     ------
     OSError
         Where the disk is full, say; nothing is left behind and `path` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    staged = stage_hdus(path, hdus)
     try:
-        with temporary.open("xb", buffering=0) as file:
-            for piece in _pieces(hdus):
-                while piece:
-                    piece = piece[file.write(piece) :]
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        staged.put()
     except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        staged.discard()
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+
+
+def stage_hdus(path: Path, hdus: Sequence[Hdu], *, digest: bool = False) -> Staged:
+    """Write a file under a temporary name in the folder of `path` and sync it.
+
+    Parameters
+    ----------
+    path : Path
+        The name it is to have.
+    hdus : sequence of Hdu
+        Its content.
+    digest : bool
+        Whether the SHA-256 of its content is taken on the way.
+
+    Returns
+    -------
+    Staged
+        To be put in its place, or discarded; with its headers' text.
+
+    Raises
+    ------
+    OSError
+        Where the disk is full, say; nothing is left behind.
+    """
+    headers = [_with_checksums(hdu) for hdu in hdus]
+    size = sum(len(raw) + hdu.padded for raw, hdu in zip(headers, hdus, strict=True))
+    staged = stage(path, _pieces(headers, hdus), size=size, digest=digest)
+    return replace(staged, header_text=_text(headers))
+
+
+def warm() -> None:
+    """Load the kernels of writing, or compile them where their cache is empty."""
+    plane = np.zeros((2, 3), np.float32)
+    hdus = [float_hdu([], plane), flags_hdu([], plane.astype(np.uint16))]
+    for piece in _pieces([_with_checksums(hdu) for hdu in hdus], hdus):
+        piece.release()
+
+
+def _pieces(headers: Sequence[bytes], hdus: Sequence[Hdu]) -> Iterator[memoryview]:
+    """Yield the bytes of a file in its order; each piece is good until the next is asked for."""
+    buffer = np.empty(CHUNK // 2, np.uint16)
+    at = 0
+    for raw, hdu in zip(headers, hdus, strict=True):
+        yield memoryview(raw)
+        at += len(raw)
+        yield from _swapped(hdu.values, buffer, at)
+        yield memoryview(bytes(hdu.padded - hdu.values.nbytes))
+        at += hdu.padded
+
+
+def _swapped(
+    values: npt.NDArray[Any], buffer: npt.NDArray[np.uint16], at: int
+) -> Iterator[memoryview]:
+    """Yield values as they are stored from byte `at` of a file on, in pieces that end on chunks.
+
+    The pieces share one buffer, which stays in a core's second cache until it is written.
+    """
+    from reduction.kernels import rows as kernel  # a slow import, and only writing needs it
+
+    width = values.itemsize
+    store = kernel.store_words if width == 4 else kernel.store_flags
+    out = buffer.view(values.dtype)
+    first = 0
+    while first < values.size:
+        n = min(values.size - first, (CHUNK - (at + first * width) % CHUNK) // width)
+        store(values[first : first + n], out[:n])
+        yield out[:n].view(np.uint8).data
+        first += n
+
+
+def _text(headers: Sequence[bytes]) -> str:
+    """Return the headers as text, as they would be read again."""
+    cards = [Cards(raw[: raw.rindex(b"END" + b" " * (CARD - 3))]) for raw in headers]
+    return FileHeaders(tuple(HduHeader(i, one, ()) for i, one in enumerate(cards)), "").text

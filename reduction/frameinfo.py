@@ -1,12 +1,15 @@
 """What a frame's header says, in the field's terms: the result of header translation."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reduction.camera import Amplifier
+
+# Keyword ("" for none), rule and doubt of a translated value.
+Note = tuple[str, str, str | None]
 
 
 class FrameKind(StrEnum):
@@ -33,7 +36,45 @@ class Origin(NamedTuple):
     doubt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+class Origins(Mapping[str, Origin]):
+    """The origins of an exposure's values; their cards are looked up when they are asked for.
+
+    Parameters
+    ----------
+    card_of : callable
+        Returns the raw card of a keyword.
+    notes : mapping
+        Keyword, rule and doubt by the name of the value; not copied.
+    """
+
+    __slots__ = ("_card_of", "_notes")
+
+    def __init__(self, card_of: Callable[[str], str], notes: Mapping[str, Note]) -> None:
+        self._card_of = card_of
+        self._notes = notes
+
+    def doubts(self) -> dict[str, str]:
+        """Return the doubt of every doubted value, by its name."""
+        return {name: note[2] for name, note in self._notes.items() if note[2]}
+
+    def __getitem__(self, name: str) -> Origin:
+        keyword, rule, doubt = self._notes[name]
+        return Origin(self._card_of(keyword) if keyword else "", rule, doubt)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._notes)
+
+    def __len__(self) -> int:
+        return len(self._notes)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def __reduce__(self) -> tuple[type[dict[str, Origin]], tuple[dict[str, Origin]]]:
+        return dict, (dict(self),)
+
+
+@dataclass(frozen=True)
 class FrameInfo:
     """One exposure, translated from its header. None is "not said", never zero.
 
@@ -95,8 +136,26 @@ class FrameInfo:
     extras: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "FrameInfo":
+        """Return what the constructor makes of `values`, at a fifth of its cost.
+
+        The constructor of a frozen dataclass sets each of fifty fields by a call.
+        """
+        made = object.__new__(cls)
+        made.__dict__.update(_DEFAULTS, extras={}, origins={})
+        made.__dict__.update(values)
+        return made
+
     @property
     def doubts(self) -> dict[str, str]:
         """Attribute name to doubt, for every doubted value."""
-        found = {name: o.doubt for name, o in self.origins.items() if o.doubt}
+        origins = self.origins
+        if isinstance(origins, Origins):
+            found = origins.doubts()
+        else:
+            found = {name: o.doubt for name, o in origins.items() if o.doubt}
         return found | ({"kind": self.kind_doubt} if self.kind_doubt else {})
+
+
+_DEFAULTS = {one.name: one.default for one in fields(FrameInfo) if one.default is not MISSING}

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from reduction.cards import Cards
@@ -14,6 +15,7 @@ _MAX_AXES = 9
 _FIRST_READ = 4 * BLOCK
 _MORE = 16 * BLOCK
 _TRUE = (True, "T", 1)
+_USUAL = b"SIMPLE  =       "
 _COMPRESSED = {
     b"BZh": "bzip2",
     b"\x1f\x9d": "Unix compress (.Z)",
@@ -42,8 +44,10 @@ class Limits:
     small_bytes: int = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class HduLayout:
+_LIMITS = Limits()
+
+
+class HduLayout(NamedTuple):
     """Where an HDU lies and what it holds.
 
     Attributes
@@ -117,6 +121,10 @@ def _read_header(source: Source, start: int, limits: Limits) -> tuple[Cards, int
     buffer = source.read(start, _FIRST_READ)
     if start and not buffer.startswith(b"XTENSION"):
         return None  # trailing bytes after the last HDU, which every reader ignores
+    known = Cards.at_start_of(buffer)
+    if known is not None:
+        at = known.layout.n_bytes
+        return known, start + at + 80 + -(at + 80) % BLOCK
     searched = 0
     while (at := _end_card(buffer, searched)) < 0:
         if len(buffer) >= limits.max_header_bytes:
@@ -131,7 +139,7 @@ def _read_header(source: Source, start: int, limits: Limits) -> tuple[Cards, int
                 "truncated_header", "The file ends within a header: there is no END card."
             )
         buffer += more
-    return Cards(buffer[:at]), start + at + 80 + -(at + 80) % BLOCK
+    return Cards.of_new_layout(buffer[:at]), start + at + 80 + -(at + 80) % BLOCK
 
 
 def _count(cards: Cards, keyword: str, default: int | None = None) -> int:
@@ -219,6 +227,17 @@ def _promise(cards: Cards, limits: Limits) -> _Promise:
     return _Promise(shape, n_bytes, tiles)
 
 
+def image_shape(cards: Cards, limits: Limits = _LIMITS) -> tuple[int, ...]:
+    """Return the shape of the image a header promises, in numpy's order; () where it has none.
+
+    Raises
+    ------
+    BadFileError
+        As `scan_layout` does where the promise cannot be believed.
+    """
+    return _promise(cards, limits).shape
+
+
 def _layout(cards: Cards, start: int, data_start: int, limits: Limits) -> HduLayout:
     promise = remembered(cards, limits, lambda watched: _promise(watched, limits))
     return HduLayout(cards, promise.shape, start, data_start, promise.data_bytes, promise.tiles)
@@ -246,7 +265,7 @@ def _refuse_missing(source: Source, hdu: HduLayout, limits: Limits) -> None:
         )
 
 
-def scan_layout(source: Source, limits: Limits, name: str) -> list[HduLayout]:
+def scan_layout(source: Source, limits: Limits, path: str | Path) -> list[HduLayout]:
     """Read all headers of a file, seeking over the data.
 
     Parameters
@@ -255,8 +274,8 @@ def scan_layout(source: Source, limits: Limits, name: str) -> list[HduLayout]:
         The file.
     limits : Limits
         What it may promise.
-    name : str
-        For messages.
+    path : str or Path
+        Its last part is for messages.
 
     Returns
     -------
@@ -270,7 +289,8 @@ def scan_layout(source: Source, limits: Limits, name: str) -> list[HduLayout]:
         ``truncated``, ``bad_header``, ``bad_axes``, ``bad_bitpix``, ``header_too_long``,
         ``too_many_hdus``, ``too_large`` or ``bomb``.
     """
-    refuse_foreign(source.read(0, 16), name)
+    if (head := source.read(0, 16)) != _USUAL:
+        refuse_foreign(head, Path(path).name)
     found: list[HduLayout] = []
     start = header_bytes = 0
     while (header := _read_header(source, start, limits)) is not None:
@@ -280,7 +300,9 @@ def scan_layout(source: Source, limits: Limits, name: str) -> list[HduLayout]:
         header_bytes += header[1] - start
         start = hdu.end
         if len(found) >= limits.max_hdus:
+            name = Path(path).name
             raise BadFileError("too_many_hdus", f"{name} has more than {limits.max_hdus} HDUs.")
         if header_bytes > limits.max_header_bytes:
+            name = Path(path).name
             raise BadFileError("header_too_long", f"The headers of {name} are too long.")
     return found

@@ -87,12 +87,26 @@ class RawRows:
         """What makes ADU of 16-bit numbers whose sign bit is inverted."""
         return self.offset - self.sign
 
-    def read_counts(self, y0: int, y1: int, out: npt.NDArray[np.uint16]) -> None:
-        """Copy rows ``y0:y1`` of 16-bit numbers as they are stored."""
-        first, last = self._stored_rows(y0, y1)
-        stored = self.plane[first:last, self.section.x0 : self.section.x1]
-        oriented = stored[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
-        np.copyto(out, oriented.view(np.uint16))
+    @property
+    def holds_counts(self) -> bool:
+        """Tell whether rows can be read where they lie: as 16-bit numbers side by side."""
+        plane = self.plane
+        is_half = plane.dtype.kind in "iu" and plane.dtype.itemsize == 2
+        return is_half and plane.strides[1] == 2 and plane.flags.aligned
+
+    def place(self) -> tuple[int, int, int]:
+        """Return where the rows of the frame lie in memory.
+
+        Returns
+        -------
+        tuple of int, int and int
+            Address of the first, bytes from one to the next, 1 where they are mirrored.
+        """
+        box, down = self.section, self.plane.strides[0]
+        address = int(self.plane.__array_interface__["data"][0]) + 2 * box.x0
+        if self.flip_y:
+            return address + (box.y1 - 1) * down, -down, int(self.flip_x)
+        return address + box.y0 * down, down, int(self.flip_x)
 
     def _stored_rows(self, y0: int, y1: int) -> tuple[int, int]:
         """Return which rows of the plane hold rows ``y0:y1`` of the frame."""
@@ -114,7 +128,7 @@ class RawRows:
         base = int(np.frombuffer(mapped, np.uint8).__array_interface__["data"][0])
         start = data - base + first * self.plane.strides[0]
         stop = data - base + last * self.plane.strides[0]
-        start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        start = start // mmap.PAGESIZE * mmap.PAGESIZE
         length = stop // mmap.PAGESIZE * mmap.PAGESIZE - start
         if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED, start, length)

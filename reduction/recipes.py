@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 
 import numpy as np
 
+from reduction import fitswrite
 from reduction.badpixels import cold_pixels, hot_pixels
 from reduction.bias import BiasParams, combine_bias
 from reduction.calibrate import PlanParams, plan_calibration
@@ -30,7 +31,8 @@ from reduction.masters import (
     with_overscans,
 )
 from reduction.pedestal import Calibrations, DarkFrame
-from reduction.saturation import SaturationParams, flag_bleeding
+from reduction.readout import native_rows
+from reduction.saturation import SaturationParams, flag_bleeding, saturated_columns
 from reduction.seams import match_amplifiers
 from reduction.stats import plane_stats
 
@@ -52,7 +54,7 @@ __all__ = [
 
 Progress = Callable[[float], None]
 
-CODE_VERSION = 2  # raised whenever the same input and parameters would give other pixels
+CODE_VERSION = 3  # raised whenever the same input and parameters would give other pixels
 THREADS = 2
 BIAS, DARK, FLAT = BiasParams(), DarkParams(), FlatParams()
 
@@ -248,6 +250,7 @@ def calibrate(
     params: CalibrateParams = CalibrateParams(),
     progress: Progress | None = None,
     threads: int = THREADS,
+    spare: Image | None = None,
 ) -> Calibrated:
     """Calibrate one raw frame as far as the masters at hand allow.
 
@@ -265,6 +268,8 @@ def calibrate(
         Told the fraction done, 0 to 1.
     threads : int
         Bands of rows worked on at a time.
+    spare : Image, optional
+        One that nobody needs any more, to be written over: as of `reduction.detrend.detrend`.
 
     Returns
     -------
@@ -280,7 +285,9 @@ def calibrate(
     """
     plan = plan_calibration(exposure, calibrations, params=params.plan)
     run = Run(threads, progress)
-    image = detrend(exposure, plan.steps, flat_floor=params.flat_floor, run=run.part(0, 2))
+    image = detrend(
+        exposure, plan.steps, flat_floor=params.flat_floor, run=run.part(0, 2), spare=spare
+    )
     done, notes = list(plan.done), list(plan.notes)
     if plan.steps.masters.flat is None and "flat" not in exposure.info.done:
         image, said = match_amplifiers(image, [part.amp.target for part in plan.steps.amplifiers])
@@ -307,7 +314,7 @@ def _flag_bleeding(image: Image, plans: Sequence[AmplifierPlan], params: Saturat
     for plan in plans:
         to = plan.amp.target
         place = slice(to.y0, to.y1), slice(to.x0, to.x1)
-        if not (image.mask[place] & np.uint16(PixelFlag.SATURATED)).any():
+        if not saturated_columns(image.mask, to).size:
             continue
         level = (plan.saturation_adu - float(np.median(plan.overscan.levels))) * plan.gain
         part = flag_bleeding(image.data[place], image.mask[place], level=level, params=params)
@@ -325,7 +332,7 @@ def _with_part(mask: MaskPlane, place: tuple[slice, slice], part: MaskPlane) -> 
 def flag_counts(image: Image) -> Mapping[str, int]:
     """Return how many pixels carry each flag, by its name in lower case; zeros left out."""
     counts = np.zeros(16, np.int64)
-    count_flags(image.mask, counts)
+    count_flags(native_rows(image.mask, 0, len(image.mask)).reshape(-1), counts)
     named = {flag.name: int(counts[int(flag).bit_length() - 1]) for flag in PixelFlag}
     return {name.lower(): n for name, n in named.items() if name and n}
 
@@ -351,6 +358,7 @@ def warm() -> None:
         hit = bright.copy()
         hit[20, 20:23] += 5000
         _warm_with(*(plane.astype(dtype) for plane in (dim, bright, hit)))
+    fitswrite.warm()
 
 
 def _warm_with(pixels: RawPlane, lit: RawPlane, hit: RawPlane) -> None:

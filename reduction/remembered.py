@@ -6,11 +6,11 @@ it would find, for certain, the same again.
 """
 
 from collections.abc import Callable, Hashable
-from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from reduction.cards import CARD, Cards
+from reduction.cards import Cards
 from reduction.cardvalues import Value
+from reduction.layouts import CARD
 
 Result = TypeVar("Result")
 
@@ -25,7 +25,8 @@ class _Watched(Cards):
     __slots__ = ("read",)
 
     def __init__(self, cards: Cards) -> None:
-        super().__init__(cards.raw_bytes)
+        # Of the very same layout: what changed is told by its first header.
+        super().__init__(cards.raw_bytes, known=(cards.layout, cards.changed()))
         self.read: dict[int, None] = {}
 
     def _note(self, keyword: str) -> None:
@@ -55,37 +56,49 @@ class _Watched(Cards):
         return super().commentary(keyword)
 
 
-class _Form(NamedTuple):
-    """Results whose readers looked at the same cards, by what those said."""
+class _Kept(NamedTuple):
+    """Results, by the cards any of their readers looked at that differ from the layout's first.
 
-    read: tuple[int, ...]
-    looked_at: Callable[[Any], Hashable]
+    A reader looked at no card but those in `read`. Where a header has the same key it therefore
+    differs from the one a result was made of only in cards that its reader did not look at. A
+    key says nothing beside another `read`: with it all results get new keys, or are dropped.
+    """
+
+    read: frozenset[int]
     results: dict[Hashable, Any]
+
+    def key(self, cards: Cards) -> Hashable:
+        read, changed = self.read, cards.changed()
+        found = [i for i in changed if i in read]
+        return (*found, *[changed[i] for i in found])
+
+
+_NOTHING_KEPT: Final = _Kept(frozenset(), {})
 
 
 class _Memory:
-    """The results of one purpose in one layout; `forms` is replaced, never changed, for threads."""
+    """The results of one purpose in one layout; `kept` is replaced where `read` grows."""
 
-    __slots__ = ("forms", "is_useless", "n_hits", "n_results")
+    __slots__ = ("is_useless", "kept", "n_hits", "n_results")
 
     def __init__(self) -> None:
         self.is_useless = False
         self.forget()
 
     def forget(self) -> None:
-        self.forms: tuple[_Form, ...] = ()
+        self.kept = _NOTHING_KEPT
         self.n_hits = self.n_results = 0
 
     def keep(self, cards: _Watched, result: object) -> None:
         if self.n_results >= _MAX_RESULTS:
             self.is_useless = self.n_hits < self.n_results  # frames that all differ in it
             self.forget()
-        read = tuple(cards.read)
-        form = next((form for form in self.forms if form.read == read), None)
-        if form is None:
-            form = _Form(read, itemgetter(*read) if read else len, {})
-            self.forms = (*self.forms, form)
-        form.results[form.looked_at(cards.single())] = result
+        kept = self.kept
+        if kept is _NOTHING_KEPT or not kept.read.issuperset(cards.read):
+            # What was kept was made of headers that are gone: their new keys are not known.
+            kept = _Kept(kept.read.union(cards.read), {})
+        kept.results[kept.key(cards)] = result
+        self.kept = kept
         self.n_results += 1
 
 
@@ -115,12 +128,11 @@ def remembered(cards: Cards, purpose: Hashable, read: Callable[[Cards], Result])
         memory = notes[purpose] = _Memory()
     if memory.is_useless:
         return read(cards)
-    single = cards.single()
-    for _, looked_at, results in memory.forms:
-        known = results.get(looked_at(single), _NOTHING)
-        if known is not _NOTHING:
-            memory.n_hits += 1
-            return known  # type: ignore[no-any-return]
+    kept = memory.kept
+    known = kept.results.get(kept.key(cards), _NOTHING)
+    if known is not _NOTHING:
+        memory.n_hits += 1
+        return known  # type: ignore[no-any-return]
     watched = _Watched(cards)
     result = read(watched)
     memory.keep(watched, result)

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from reduction.camera import Section
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo
 from reduction.image import FloatPlane, MaskPlane
-from reduction.kernels.detrend import bleed_columns
-from reduction.readout import RawRows
+from reduction.kernels.detrend import bleed_columns, mark_columns
+from reduction.readout import RawRows, native_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,27 @@ def saturation_level(
     return float("inf"), "saturation not stated: no pixel is flagged as saturated"
 
 
+def saturated_columns(mask: MaskPlane, place: Section) -> npt.NDArray[np.int64]:
+    """Return which columns of a part of a mask hold a saturated pixel, counted from its left.
+
+    Parameters
+    ----------
+    mask : uint16 array, ``(ny, nx)``
+        Of the whole frame.
+    place : Section
+        The part.
+
+    Returns
+    -------
+    int64 array
+        In ascending order.
+    """
+    found = np.zeros(place.shape[1], np.bool_)
+    rows = native_rows(mask, place.y0, place.y1)
+    mark_columns(rows, place.x0, int(PixelFlag.SATURATED), found)
+    return np.flatnonzero(found)
+
+
 def flag_bleeding(
     raw: FloatPlane, mask: MaskPlane, *, level: float, params: SaturationParams
 ) -> MaskPlane:
@@ -73,7 +96,7 @@ def flag_bleeding(
     uint16 array, ``(ny, nx)``
     """
     bit = int(PixelFlag.SATURATED)
-    columns = np.flatnonzero((np.bitwise_or.reduce(mask, axis=0) & bit) != 0)
+    columns = saturated_columns(mask, Section(0, mask.shape[0], 0, mask.shape[1]))
     grown = np.array(mask, order="C")
     limits = params.bleed_run_pix, params.bleed_fraction * level, params.bleed_grow_pix
     bleed_columns(np.ascontiguousarray(raw), grown, columns, bit, limits)

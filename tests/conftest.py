@@ -1,8 +1,10 @@
 """Fixtures every test may use: an application on an empty database, signed-in clients."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -12,8 +14,22 @@ from sqlalchemy import text
 from app import config, create_app
 from app.db import db
 from app.models import User
-from app.services import accounts
+from app.services import accounts, browser_sessions
 from tests.factories import make_user
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what tests counted, ``record_property("counted: ...", {...})``, in whatever process."""
+    told: dict[str, Counter[str]] = {}
+    for report in (one for some in terminalreporter.stats.values() for one in some):
+        if getattr(report, "when", "") != "teardown":
+            continue
+        for name, counts in report.user_properties:
+            if name.startswith("counted: "):
+                told.setdefault(name.removeprefix("counted: "), Counter()).update(counts)
+    for name, found in told.items():
+        said = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
+        terminalreporter.write_line(f"{name}: {said}")
 
 
 @pytest.fixture
@@ -53,6 +69,14 @@ def client_of(app: Flask, user: User) -> FlaskClient:
     """A client that sends a token of `user`."""
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Token {accounts.issue_token(user)}"
+    return client
+
+
+def sign_in(client: FlaskClient, user: User, csrf: str = "c") -> FlaskClient:
+    """Give a client the cookie of a browser `user` is signed in with, and its CSRF token."""
+    key = browser_sessions.start(user, "Firefox/150.0 (X11; Linux)")
+    with client.session_transaction() as session:
+        session.update(key=key, csrf=csrf)
     return client
 
 

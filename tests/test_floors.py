@@ -15,7 +15,7 @@ FLOORS = (
     ("app.startup", "app.demo"),
     ("app",),
     ("app.cli",),
-    ("app.schema", "app.supervisor", "app.queue_server"),
+    ("app.schema", "app.supervisor", "app.queue_server", "app.refcat_commands"),
     (
         "app.api.atlas",
         "app.api.bhtom",

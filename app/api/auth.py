@@ -7,11 +7,12 @@ import hmac
 import secrets
 from typing import Final
 
-from flask import Flask, g, request, session
+from flask import Flask, Request, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from app.errors import NotAllowedError, NotAuthenticatedError
 from app.models import User
-from app.services import accounts
+from app.services import accounts, browser_sessions
 
 # Endpoints that answer without a token or session, each for its reason.
 PUBLIC: Final = frozenset(
@@ -19,6 +20,8 @@ PUBLIC: Final = frozenset(
         "static",  # style sheets and scripts of the sign-in page
         "pages.sign_in",
         "pages.submit_sign_in",
+        "pages.show_welcome",  # its address is the key
+        "pages.accept_invitation",
         "health.healthz",
         "splus.login",  # the sign-in calls of the faces
         "stdweb.obtain_token",
@@ -28,11 +31,23 @@ PUBLIC: Final = frozenset(
     }
 )
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY: Final = "key"
 _SCHEMES: Final = frozenset({"token", "bearer"})
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's sessions; where no cookie came, which is so with a token, none is unsigned."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of a request."""
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
 
 
 def init_app(app: Flask) -> None:
     """Check every request of `app`."""
+    app.session_interface = CookieSessions()
     app.before_request(_check_request)
 
 
@@ -57,11 +72,22 @@ def came_with_token() -> bool:
 
 def start_session(user: User) -> None:
     """Sign `user` in for this browser, under a session nobody else could have prepared."""
-    session.clear()
+    end_session()
     session.permanent = True
-    session["user_id"] = user.id
-    session["epoch"] = user.session_epoch
+    session[_KEY] = browser_sessions.start(user, request.user_agent.string)
     session["csrf"] = secrets.token_urlsafe(24)
+
+
+def end_session() -> None:
+    """Sign this browser out; what was its cookie is worth nothing any more."""
+    if key := session_key():
+        browser_sessions.end(key)
+    session.clear()
+
+
+def session_key() -> str:
+    """Return the key of this browser's session, blank for a stranger and with a token."""
+    return "" if came_with_token() else str(session.get(_KEY, ""))
 
 
 def csrf_token() -> str:
@@ -79,11 +105,11 @@ def check_csrf() -> None:
 
 
 def _check_request() -> None:
-    g.user = None
+    g.user, g.with_token = None, False
     if request.headers.get("Authorization"):
         g.user = _by_token(request.headers["Authorization"])
-    elif "user_id" in session:
-        g.user = accounts.user_of_session(session["user_id"], session.get("epoch", -1))
+    elif key := session_key():
+        g.user = browser_sessions.user_of(key)
         if g.user is not None and request.method not in _SAFE_METHODS:
             check_csrf()
     if g.user is None and request.endpoint is not None and request.endpoint not in PUBLIC:

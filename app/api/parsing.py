@@ -178,7 +178,7 @@ def _read_body(*, lenient: bool) -> tuple[dict[str, Any], MultiDict[str, FileSto
 
 
 def _declared_form(*, lenient: bool) -> tuple[dict[str, Any], MultiDict[str, FileStorage]]:
-    first = next(iter(request.form), "")
+    first = str(next(iter(request.form), "") or "")
     if first[:1] in {"{", "["} and not request.files:
         # curl -d '{...}' declares a form; where the body was parsed before us, its text is a name
         return _text_body(first, lenient=lenient), MultiDict()
@@ -210,8 +210,12 @@ def _multipart(raw: bytes) -> tuple[dict[str, Any], MultiDict[str, FileStorage]]
 
 
 def _flat(values: MultiDict[str, str]) -> dict[str, Any]:
-    """Return each field's value, a list where it was sent more than once."""
-    return {name: v[0] if len(v) == 1 else v for name, v in values.to_dict(flat=False).items()}
+    """Return each field's value, a list where it was sent more than once.
+
+    A part of a multipart body may have no name: nobody asks for it.
+    """
+    lists = values.to_dict(flat=False).items()
+    return {name: v[0] if len(v) == 1 else v for name, v in lists if isinstance(name, str)}
 
 
 def _whole(name: str, text: str) -> int:

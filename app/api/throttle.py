@@ -18,7 +18,7 @@ from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from app import config
-from app.errors import AppError, NotAuthenticatedError, ThrottledError
+from app.errors import AppError, NotAuthenticatedError, NotFoundError, ThrottledError
 from app.services import courier
 
 PER_USERNAME: Final = RateLimitItemPerMinute(5, namespace="sign-in-user")
@@ -45,6 +45,24 @@ def sign_in(username: str) -> Iterator[None]:
     try:
         yield
     except NotAuthenticatedError:
+        _count(counters)
+        raise
+
+
+@contextmanager
+def guess() -> Iterator[None]:
+    """Let one look for the secret key of an address through, and count it if there is none.
+
+    Raises
+    ------
+    ThrottledError
+        If too many looks, or attempts to sign in, from this address have failed.
+    """
+    counters: _Counters = [(PER_ADDRESS, _network(request.remote_addr or ""))]
+    _refuse_if_spent(counters)
+    try:
+        yield
+    except NotFoundError:
         _count(counters)
         raise
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.db import utcnow
 from app.models import Job, JobState
-from app.services import courier, events, jobs, settings, turns
+from app.services import courier, events, jobs, leftovers, settings, turns
 from app.services.courier import BEAT_S, Delivery
 from app.wording import counted
 
@@ -128,6 +128,7 @@ class Dispatcher:
         forgotten = jobs.prune(snapshot.integer("jobs.keep_days"))
         if forgotten:
             log.info("deleted with their logs: %s", counted(forgotten, "old job"))
+        leftovers.sweep()
 
 
 class Clock:

@@ -8,10 +8,11 @@ from app import __version__
 from app.db import db
 from app.errors import ConflictError
 from app.jobs import storing
+from app.jobs.discretion import Discretion
 from app.jobs.pixels import MasterShelf, Opened, open_members
 from app.jobs.runner import JobContext
 from app.models import Block, BlockKind, Frame
-from app.services import calibrations, events, products
+from app.services import calibrations, events, products, proposal_reduction
 from app.services.block_members import label, shortcoming
 from app.services.calibration_key import Tolerances, mixture
 from app.services.calibrations import MasterChoice
@@ -101,6 +102,8 @@ def _recipe(block: Block, frame: Frame, at: Snapshot) -> _Recipe:
         return _Recipe(params, _rows(bias=bias), _lacking(bias))
     dark = calibrations.choose_dark(frame, at, has_bias=bias.is_found)
     flat = FlatParams(combine=combine, min_level_adu=at.number("reduction.flat_faint_adu"))
+    limit = proposal_reduction.most_saturated([entry.frame for entry in block.entries])
+    flat = flat if limit is None else replace(flat, max_saturated=limit)
     return _Recipe(flat, _rows(bias=bias, dark=dark), _lacking(bias))
 
 
@@ -150,8 +153,9 @@ def _written(
     frames = [frame for frame in good if frame.id in used]
     nights = sorted(frame.night for frame in frames if frame.night is not None)
     name = f"make_{block.kind}"
+    discreet = Discretion.of(good, opened, context.settings)
     provenance = headers.Provenance(
-        inputs=[(f.path, opened.exposures[f.id].sha256) for f in frames],
+        inputs=[(discreet.path(f), opened.exposures[f.id].sha256) for f in frames],
         masters={role: (f.path, f.content_sha256) for role, f in recipe.masters.items()},
         recipe=name,
         recipe_hash=recipes.recipe_hash(name, recipe.params),
@@ -161,9 +165,11 @@ def _written(
             "END_DATE": nights[-1].isoformat() if nights else None,
         },
     )
-    middle = opened.exposures[frames[len(frames) // 2].id].info
-    cards = headers.master_cards(FrameKind(block.kind), middle, master, provenance)
-    relative = storing.master_path(block, frames[len(frames) // 2])
+    middle = frames[len(frames) // 2]
+    info = discreet.info(middle, opened.exposures[middle.id].info)
+    told = discreet.master(master)
+    cards = headers.master_cards(FrameKind(block.kind), info, told, provenance)
+    relative = storing.master_path(block, middle)
     context.check()
     return Made(
         written=storing.write(context, relative, master.image, cards),
@@ -197,7 +203,9 @@ def _store(
         by_id = {entry.frame_id: entry.frame for entry in block.entries}
         for frame_id, exposure in opened.exposures.items():
             by_id[frame_id].content_sha256 = exposure.sha256
-        products.store_master(block, master, made, [by_id[frame_id] for frame_id in used])
+        discreet = Discretion.of(by_id.values(), opened, context.settings)
+        members = [by_id[frame_id] for frame_id in used]
+        discreet.settle(products.store_master(block, discreet.master(master), made, members))
         block.status = 1
         events.publish("block", block=block.id)
     storing.remove_replaced(context, before, made.written.path)

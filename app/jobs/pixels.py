@@ -1,7 +1,9 @@
 """Opening what a block is made of: raw frames that are still what was registered, and masters."""
 
+import os
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -47,6 +49,18 @@ def open_raw(frame: Frame, paths: Paths, *, name: str = "") -> Exposure:
     if frame.content_sha256 and frame.content_sha256 != exposure.sha256:
         raise BadFileError("changed", "its content is not what it was when it was last read")
     return replace(exposure, name=name or frame.file_name)
+
+
+def read_ahead(frame: Frame, paths: Paths) -> None:
+    """Ask the system for a raw frame's bytes before they are wanted; it need not follow."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    with suppress(OSError, NotFoundError):
+        descriptor = os.open(paths.locate(frame.path), os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
 
 
 def _check_size(frame: Frame, path: Path) -> None:

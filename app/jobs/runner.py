@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from typing import Any, Final, cast
 
@@ -93,6 +94,11 @@ class JobContext:
         """Open a transaction for the results, with which the job is done."""
         with jobs.finishing(self.delivery, result):
             yield
+        self.is_finished = True
+
+    def put_off(self, until: datetime, result: dict[str, Any]) -> None:
+        """End this attempt; the job goes on later from `result`, which its row then has."""
+        jobs.put_off(self.delivery, until, result)
         self.is_finished = True
 
 

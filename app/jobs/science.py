@@ -2,28 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from app import __version__
 from app.db import db
 from app.errors import ConflictError
 from app.jobs import storing
-from app.jobs.pixels import MasterShelf, open_raw
+from app.jobs.behind import WriteBehind
+from app.jobs.pixels import MasterShelf, open_raw, read_ahead
 from app.jobs.runner import JobContext
+from app.jobs.skywork import SkyFacts, SkyWork
+from app.jobs.storing import Prepared
+from app.jobs.wishes import RECIPE, Way, Wishes
 from app.models import Block, BlockFrame, BlockKind, Frame
 from app.services import calibrations, events, products
 from app.services.block_members import label, shortcoming
 from app.services.calibration_key import Tolerances, mixture
 from app.services.calibrations import CalibrationChoice
 from app.services.frames import OVERSCAN_BIAS_FLAT
+from app.services.processing import EXISTING
 from app.services.products import Made
 from reduction import headers, recipes
 from reduction.calibrate import PlanParams
 from reduction.errors import BadFileError, NotEnoughFramesError, ReductionError
 from reduction.exposure import Calibrated, Exposure
+from reduction.image import Image
 from reduction.recipes import CalibrateParams
 
-_RECIPE: Final = "calibrate"
 _SHOWN: Final = 5  # reasons in a sentence
 
 
@@ -35,12 +41,20 @@ class MembersChangedError(Exception):
 class _Run:
     """One pass over a block: how, with what, and what has come of it."""
 
-    params: CalibrateParams
+    wishes: Wishes
     shelf: MasterShelf
+    behind: WriteBehind
+    sky: SkyWork
     done: set[int] = field(default_factory=set)  # frame ids looked at
+    spare: Image | None = None  # of a frame that is stored: the next one takes its memory
     reduced: int = 0
     skipped: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
+
+    def take_spare(self) -> Image | None:
+        """Return the spare image, for once."""
+        spare, self.spare = self.spare, None
+        return spare
 
     @property
     def result(self) -> dict[str, Any]:
@@ -65,16 +79,23 @@ def reduce(context: JobContext, block: Block) -> None:
         If none could be reduced.
     """
     _check_unmixed(context, block)
-    run = _Run(_params(context), MasterShelf(context.paths))
-    while True:
-        _reduce_pending(context, block, run)
-        if not run.reduced and not run.skipped:
-            raise NotEnoughFramesError(found=0, needed=1, why=_reasons(run))
-        try:
-            _finish(context, block, run)
-        except MembersChangedError:
-            continue
-        return
+    with WriteBehind() as behind:
+        sky = SkyWork.of(_code(context))
+        run = _Run(_wishes(context), MasterShelf(context.paths), behind, sky)
+        while not _is_reduced(context, block, run):
+            context.log.info("%s: frames joined it meanwhile", label(block))
+
+
+def _is_reduced(context: JobContext, block: Block, run: _Run) -> bool:
+    """Reduce the frames of a block that are left and finish the job, unless others joined it."""
+    _reduce_pending(context, block, run)
+    if not run.reduced and not run.skipped:
+        raise NotEnoughFramesError(found=0, needed=1, why=_reasons(run))
+    try:
+        _finish(context, block, run)
+    except MembersChangedError:
+        return False
+    return True
 
 
 def _check_unmixed(context: JobContext, block: Block) -> None:
@@ -83,12 +104,18 @@ def _check_unmixed(context: JobContext, block: Block) -> None:
         raise ConflictError(f"{label(block)} mixes frames that do not belong together: {mixed}")
 
 
-def _params(context: JobContext) -> CalibrateParams:
-    wants_masks = "mc" in str(context.arguments.get("code", "mc"))
+def _wishes(context: JobContext) -> Wishes:
     params = CalibrateParams(plan=PlanParams(exptime_tolerance=_tolerances(context).exptime))
-    if wants_masks and context.settings.flag("reduction.cosmic_rays"):
-        return params
-    return replace(params, cosmic_rays=None)
+    return Wishes(
+        params,
+        may_search="mc" in _code(context),
+        searches=context.settings.flag("reduction.cosmic_rays"),
+    )
+
+
+def _code(context: JobContext) -> str:
+    """Return the steps the job was asked for; one that says none does all there are."""
+    return str(context.arguments.get("code", "".join(EXISTING)))
 
 
 def _tolerances(context: JobContext) -> Tolerances:
@@ -100,8 +127,11 @@ def _reduce_pending(context: JobContext, block: Block, run: _Run) -> None:
     for number, entry in enumerate(pending):
         context.check()
         context.progress(number / len(pending), f"frame {number + 1} of {len(pending)}")
+        if number + 1 < len(pending):
+            read_ahead(pending[number + 1].frame, context.paths)
         _reduce_entry(context, entry, run)
         run.done.add(entry.frame_id)
+    run.behind.settle()
 
 
 def _reduce_entry(context: JobContext, entry: BlockFrame, run: _Run) -> None:
@@ -116,16 +146,20 @@ def _reduce_entry(context: JobContext, entry: BlockFrame, run: _Run) -> None:
         _keep(context, entry)
         return
     taken = run.shelf.calibrations(masters)
+    way = run.wishes.of(raw)
     try:
         if reason := shortcoming(raw):
             raise BadFileError("not_wanted", reason)
-        exposure = open_raw(raw, context.paths)
-        result = recipes.calibrate(exposure, calibrations=taken, params=run.params)
+        exposure = way.seen(open_raw(raw, context.paths))
+        result = recipes.calibrate(
+            exposure, calibrations=taken, params=way.params, spare=run.take_spare()
+        )
     except ReductionError as error:
         _leave_out(context, entry, str(error), run)
         return
-    _store(context, entry, _Reduced(exposure, _explained(result, choice), masters), run)
-    run.reduced += 1
+    result = way.judged(_explained(result, choice))
+    facts = run.sky.put(result.image, exposure, context.log)
+    _send(context, entry, _Reduced(exposure, result, masters, way, facts), run)
 
 
 def _is_unchanged(
@@ -135,13 +169,15 @@ def _is_unchanged(
     raw, product = entry.frame, entry.product
     if product is None or not raw.content_sha256 or shortcoming(raw):
         return False
-    expected = _fingerprint(run, products.content(raw, raw.content_sha256), masters)
+    content = products.content(raw, raw.content_sha256)
+    expected = _fingerprint(run, run.wishes.of(raw), content, masters)
     return product.fingerprint == expected and (context.paths.data / product.path).is_file()
 
 
-def _fingerprint(run: _Run, content: str, masters: dict[str, Frame]) -> str:
-    recipe_hash = recipes.recipe_hash(_RECIPE, run.params)
-    return products.fingerprint(recipe_hash, [content], masters)
+def _fingerprint(run: _Run, way: Way, content: str, masters: dict[str, Frame]) -> str:
+    """Return what a result hangs on: made before there was a catalogue, it is made again."""
+    recipe = f"{way.recipe_hash} {run.sky.key}" if run.sky.is_wanted else way.recipe_hash
+    return products.fingerprint(recipe, [content], masters)
 
 
 def _keep(context: JobContext, entry: BlockFrame) -> None:
@@ -181,6 +217,9 @@ class _Reduced:
     exposure: Exposure
     result: Calibrated
     masters: dict[str, Frame]
+    way: Way
+    facts: SkyFacts
+    fingerprint: str = ""  # when it was made
 
     @property
     def status(self) -> int:
@@ -189,23 +228,38 @@ class _Reduced:
         return OVERSCAN_BIAS_FLAT if {"bias", "flat"} <= done else 0
 
 
-def _store(context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run) -> None:
+def _send(context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run) -> None:
+    """Have a result written while the next frame is reduced; it is stored when that is done."""
     raw, exposure, result = entry.frame, reduced.exposure, reduced.result
     provenance = headers.Provenance(
         inputs=[(raw.path, exposure.sha256)],
         masters={role: (f.path, f.content_sha256) for role, f in reduced.masters.items()},
-        recipe=_RECIPE,
-        recipe_hash=recipes.recipe_hash(_RECIPE, run.params),
+        recipe=RECIPE,
+        recipe_hash=reduced.way.recipe_hash,
         software=f"Coelostat {__version__}",
     )
     cards = headers.reduced_cards(exposure.info, result, provenance)
     context.check()
+    storing.check_room(context)
     content = products.content(raw, exposure.sha256)
-    expected = _fingerprint(run, content, reduced.masters)
+    sent = replace(reduced, fingerprint=_fingerprint(run, reduced.way, content, reduced.masters))
+    relative, image = storing.reduced_path(raw), result.image
+    run.behind.send(
+        partial(storing.prepare, context.paths, relative, image, (cards, reduced.facts.cards)),
+        partial(_store, context, entry, sent, run),
+        size=image.data.nbytes + image.variance.nbytes + image.mask.nbytes,
+    )
+
+
+def _store(
+    context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run, prepared: Prepared
+) -> None:
+    """Give a result on the disk its name and commit its rows."""
+    raw, exposure, result = entry.frame, reduced.exposure, reduced.result
     made = Made(
-        written=storing.write(context, storing.reduced_path(raw), result.image, cards),
+        written=storing.put(context, prepared),
         masters={role: frame.id for role, frame in reduced.masters.items()},
-        fingerprint=expected,
+        fingerprint=reduced.fingerprint,
         counts=result.counts,
         missing=result.missing,
     )
@@ -213,8 +267,13 @@ def _store(context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run)
     with context.checkpoint():
         raw.content_sha256 = exposure.sha256
         product = products.store_reduced(entry, result, made, reduced.status)
-        product.outdated = _outdated(reduced.masters, made.fingerprint, run, content)
+        product.technique = str(exposure.info.technique)
+        product.outdated = _outdated(reduced, raw, run)
+        for name, value in reduced.facts.columns.items():
+            setattr(product, name, value)
     storing.remove_replaced(context, before, made.written.path)
+    run.reduced += 1
+    run.spare = result.image
     context.log.info(
         "%s: %s; missing: %s",
         raw.file_name,
@@ -223,16 +282,19 @@ def _store(context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run)
     )
 
 
-def _outdated(masters: dict[str, Frame], fingerprint: str, run: _Run, content: str) -> str | None:
-    """Return what became of the masters of a result before it could be stored, if anything did.
+def _outdated(reduced: _Reduced, raw: Frame, run: _Run) -> str | None:
+    """Return what became of the ground of a result before it could be stored, if anything did.
 
-    Whoever changed a master flagged the results there were; this one was not among them.
+    Whoever changed a master, or the proposal's settings, flagged the results there were; this one
+    was not among them.
     """
+    masters = reduced.masters
     invalid = [role for role, frame in masters.items() if not frame.is_valid]
     if invalid:
         return f"{invalid[0]} master {masters[invalid[0]].id} was set invalid"
-    if _fingerprint(run, content, masters) != fingerprint:
-        return "one of its masters was made anew meanwhile"
+    content = products.content(raw, reduced.exposure.sha256)
+    if _fingerprint(run, run.wishes.of(raw), content, masters) != reduced.fingerprint:
+        return "its masters or the settings of its proposal were changed meanwhile"
     return None
 
 

@@ -1,23 +1,24 @@
 """Writing products: where they lie, room on the disk, the file and its small picture."""
 
 import errno
-import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from app.errors import UnavailableError
 from app.jobs.runner import JobContext
 from app.models import Block, BlockKind, Frame
+from app.paths import Paths
 from app.services.previews import THUMB_WIDTH
 from app.services.products import Written
 from reduction import fitsio, preview
 from reduction.cards import ProductCard
 from reduction.image import Image
+from reduction.wholefiles import Staged, stage
 
 _MEGABYTE: Final = 1_000_000
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -76,6 +77,24 @@ def check_room(context: JobContext) -> None:
         )
 
 
+Cards = tuple[Sequence[ProductCard], Sequence[ProductCard]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A product and its small picture on the disk, under names that nobody looks for yet."""
+
+    relative: str
+    thumb: str
+    product: Staged
+    picture: Staged
+
+    def discard(self) -> None:
+        """Remove both, unless they have their names by now."""
+        self.product.discard()
+        self.picture.discard()
+
+
 def write(
     context: JobContext, relative: str, image: Image, cards: Sequence[ProductCard]
 ) -> Written:
@@ -87,45 +106,70 @@ def write(
         If the disk is full; nothing half-written stays.
     """
     check_room(context)
-    context.look_again()  # a worker frozen past its lease must not replace a newer product
-    path = context.paths.data / relative
+    return put(context, prepare(context.paths, relative, image, (cards, ())))
+
+
+def prepare(at: Paths, relative: str, image: Image, cards: Cards) -> Prepared:
+    """Write a product and its small picture beside their places; may run in another thread.
+
+    `cards` are those of the file, and those of its pixels.
+
+    Raises
+    ------
+    UnavailableError
+        If the disk is full; nothing half-written stays.
+    """
+    path = at.data / relative
     thumb = f"THUMBS/{relative.removesuffix('.fits')}.png"
-    with _room_needed(context):
+    with _room_needed(at):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fitsio.write_product(path, image, cards)
-        _write_whole(context.paths.data / thumb, preview.thumbnail(image.data, width=THUMB_WIDTH))
+        product = fitsio.stage_product(path, image, cards[0], sci_cards=cards[1])
+        try:
+            picture = _picture(at.data / thumb, image)
+        except BaseException:
+            product.discard()
+            raise
+    return Prepared(relative, thumb, product, picture)
+
+
+def _picture(path: Path, image: Image) -> Staged:
+    content = preview.thumbnail(image.data, width=THUMB_WIDTH)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return stage(path, [memoryview(content)], size=len(content))
+
+
+def put(context: JobContext, prepared: Prepared) -> Written:
+    """Give what was prepared its names, if the job is still ours; else remove it.
+
+    A worker frozen past its lease must not replace a newer product.
+    """
+    try:
+        context.look_again()
+        with _room_needed(context.paths):
+            prepared.picture.put()
+            prepared.product.put()
+    except BaseException:
+        prepared.discard()
+        raise
     return Written(
-        path=relative,
-        size=path.stat().st_size,
-        sha256=fitsio.content_sha256(path),
-        header_text=fitsio.read_headers(path).text,
-        thumb=thumb,
+        path=prepared.relative,
+        size=prepared.product.size,
+        sha256=prepared.product.sha256,
+        header_text=prepared.product.header_text,
+        thumb=prepared.thumb,
     )
 
 
 @contextmanager
-def _room_needed(context: JobContext) -> Iterator[None]:
+def _room_needed(at: Paths) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise UnavailableError(
-            f"the disk of {context.paths.data} is full: make room and process again"
+            f"the disk of {at.data} is full: make room and process again"
         ) from error
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with aside.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())  # a power cut must not leave an empty picture under the name
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def remove_replaced(context: JobContext, before: str | None, now: str) -> None:

@@ -1,7 +1,7 @@
 """Every table of the domain model; import models from here."""
 
 from app.models.blocks import Block, BlockFrame, BlockKind, SuperflatLink
-from app.models.frames import FileState, Frame, FrameParent, Level, ScannedFile
+from app.models.frames import FileState, Frame, FrameParent, HeaderText, Level, ScannedFile
 from app.models.jobs import OPEN_STATES, Job, JobNeed, JobState
 from app.models.observatory import Camera
 from app.models.settings import Event, StoredSetting
@@ -31,6 +31,7 @@ __all__ = [
     "Frame",
     "FrameParent",
     "Group",
+    "HeaderText",
     "Invitation",
     "Job",
     "JobNeed",

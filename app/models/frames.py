@@ -139,11 +139,28 @@ class Frame(Base):
     median: Mapped[float | None]
     noise: Mapped[float | None]
 
+    sky_state: Mapped[str | None]  # solved or unsolved; None: not tried
+    sky_cause: Mapped[str | None]  # of an unsolved one, a stable short name
+    scale_arcsec: Mapped[float | None]
+    rotation_deg: Mapped[float | None]  # of north from the y axis, towards east
+    wcs_rms_arcsec: Mapped[float | None]  # of stars left out of the fit, on one axis
+    n_sources: Mapped[int | None]
+    fwhm_pix: Mapped[float | None]
+    ellipticity: Mapped[float | None]
+    sky_level: Mapped[float | None]
+    sky_noise: Mapped[float | None]
+    zero_point_mag: Mapped[float | None]  # of one count a second
+    zero_point_error_mag: Mapped[float | None]
+    limit_mag: Mapped[float | None]  # five sigma, of a star
+    on_sky: Mapped[dict[str, Any]] = mapped_column(default=dict, deferred=True)  # the rest of it
+
     thumb: Mapped[str | None]  # relative to the data root
     extras: Mapped[dict[str, Any]] = mapped_column(default=dict)  # values only one face asks for
     doubts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # attribute -> doubt
     origins: Mapped[dict[str, Any]] = mapped_column(default=dict, deferred=True)
-    header_text: Mapped[str] = mapped_column(default="", deferred=True)
+    header_text: Mapped[str] = mapped_column(default="", deferred=True)  # whole; else the two below
+    header_base_id: Mapped[int | None]  # of the header text that this one's differs little from
+    header_changes: Mapped[str] = mapped_column(default="", deferred=True)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     modified_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
@@ -156,6 +173,16 @@ class Frame(Base):
     children: Mapped[list["FrameParent"]] = relationship(
         foreign_keys="FrameParent.parent_id", back_populates="parent"
     )
+
+
+class HeaderText(Base):
+    """The text of a header, which those of many other frames of its camera are told by."""
+
+    __tablename__ = "header_texts"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
 
 
 class FrameParent(Base):

@@ -4,23 +4,30 @@ from flask import Blueprint
 
 from app.pages import (  # imported for their views, which register themselves
     account,
+    audit_log,
     base,
     blocks,
+    deletion,
     docs,
     files,
     frame_list,
     frames,
+    groups,
     health,
+    invitation,
     jobs,
     live,
     nights,
     people,
+    person,
+    proposal_reduction,
+    proposals,
     settings,
     sign_in,
 )
 
 VIEWS = (
     *(account, blocks, docs, files, frame_list, frames, jobs, live, nights, people, settings),
-    sign_in,
+    *(audit_log, deletion, groups, invitation, person, proposal_reduction, proposals, sign_in),
 )
 BLUEPRINTS: tuple[Blueprint, ...] = (base.blueprint, health.blueprint)

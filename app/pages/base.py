@@ -17,6 +17,7 @@ from app.api import throttle
 from app.api.auth import csrf_token, user_or_none
 from app.errors import AppError, InvalidRequestError, NotAuthenticatedError
 from app.services import settings
+from app.services.texts import storable
 
 blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
 
@@ -40,6 +41,9 @@ _FACES: Final = frozenset(
     }
 )
 
+# Views that look at each parameter themselves, and answer a program in JSON.
+_READ_BY_FIELD: Final = frozenset({"pages.list_frames"})
+
 _SENTENCES: Final[Mapping[int, str]] = {
     400: "The server could not make sense of this request.",
     403: "You are signed in, but this is not yours to do.",
@@ -56,6 +60,22 @@ _SENTENCES: Final[Mapping[int, str]] = {
 @blueprint.record_once
 def _describe_as_openapi_31(state: BlueprintSetupState) -> None:
     state.app.config["OPENAPI_VERSION"] = "3.1.0"
+
+
+@blueprint.before_app_request
+def _refuse_what_is_no_text() -> None:
+    """Refuse NUL and the like, which no database takes, wherever a query or a form has it."""
+    if request.endpoint in _READ_BY_FIELD:
+        return
+    sent = [*request.args.items(multi=True)]
+    if request.blueprint == blueprint.name:  # an API reads its bodies itself
+        sent += request.form.items(multi=True)
+    for sent_name, text in sent:
+        name = str(sent_name or "")  # a part of a multipart body may have none
+        if storable(name) != name:
+            raise InvalidRequestError("The request contains characters that are not text.")
+        if storable(text) != text:
+            raise InvalidRequestError(**{name: "contains characters that are not text"})
 
 
 @blueprint.after_app_request

@@ -10,7 +10,7 @@ from app.errors import InvalidRequestError
 from app.models import Block, BlockKind
 from app.pages.base import back, blueprint, row_number
 from app.pages.nights import parse_night
-from app.services import audit, blocks, lineage, nights, plan
+from app.services import access, audit, blocks, lineage, nights, plan
 from app.wording import counted
 
 
@@ -57,7 +57,7 @@ def make_plan(name: str) -> ResponseReturnValue:
     return back(
         f"{counted(len(made), 'block is', 'blocks are')} ready."
         if made
-        else "This night has no frames for a block.",
+        else "This night has no frames for a block that is yours to make.",
         url_for("pages.show_blocks", night=name),
     )
 
@@ -116,7 +116,8 @@ def show_block(block_id: int) -> ResponseReturnValue:
         "products": {product.id: product for product in members.products},
         "left_out": {entry.frame_id: entry.left_out for entry in block.entries},
         "product_of": {entry.frame_id: entry.product_id for entry in block.entries},
-        "parts": nights.counted(user, block.children),
+        "parts": nights.counted(user, nights.parts_of(user, block)),
+        "contains": "" if access.hiding_blocks(user, [block.id]) else block.contains,
         "label": blocks.label(block),
         "acts": audit.of(block),
     }

@@ -20,7 +20,7 @@ _JSON: Final = "application/json"
 _FORMATS: Final = ("html", "json")
 _FILTERS: Final = (
     *("night", "from", "to", "kind", "level", "band", "camera", "object"),
-    *("valid", "state", "name_has"),
+    *("valid", "state", "name_has", "proposal"),
 )
 _KNOWN: Final = frozenset({*_FILTERS, "limit", "after", "format"})
 _MAX_LEVEL: Final = 5
@@ -44,6 +44,8 @@ def list_frames() -> ResponseReturnValue:
 def _wants_json() -> bool:
     if "format" in request.args:
         return request.args["format"] == "json"
+    if request.headers.get("Accept") == _JSON:  # as programs ask: nothing to weigh
+        return True
     accepted = request.accept_mimetypes
     return accepted.best_match(("text/html", _JSON)) == _JSON
 
@@ -108,6 +110,7 @@ def _wanted(asked: Fields) -> listing.Wanted:
         valid=asked.flag("valid"),
         state=asked.text("state") or None,
         contains=asked.text("name_has") or "",
+        proposal=asked.text("proposal") or None,
     )
 
 

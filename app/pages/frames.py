@@ -11,7 +11,7 @@ from app.api.auth import current_user
 from app.errors import AppError, InvalidRequestError
 from app.models import Frame, Level
 from app.pages.base import back, blueprint
-from app.services import archive, audit, frames, nights, previews
+from app.services import archive, audit, frames, nights, origins, previews
 from reduction import preview
 
 # What is shown of a frame's translated header, in this order, and what people call it.
@@ -73,9 +73,9 @@ def show_frame(frame_id: int) -> ResponseReturnValue:
 
 def _values(frame: Frame) -> list[dict[str, Any]]:
     """Return what the header was translated to, each value with its card, rule and doubt."""
-    found = []
+    found, told = [], origins.of(frame)
     for name, label in TRANSLATED.items():
-        value, origin = getattr(frame, name), frame.origins.get(name) or {}
+        value, origin = getattr(frame, name), told.get(name) or {}
         if value is None and not origin:
             continue
         doubt = frame.doubts.get(name) or origin.get("doubt")
@@ -101,7 +101,10 @@ def _as_in_fits(value: Any) -> Any:  # noqa: ANN401 - whatever a card holds
 def send_thumbnail(frame_id: int) -> ResponseReturnValue:
     """Send the small picture of a frame."""
     path = previews.thumbnail(frames.get(current_user(), frame_id))
-    return send_file(path, mimetype="image/png", max_age=_TILE_MAX_AGE_S, conditional=True)
+    response = send_file(path, mimetype="image/png", max_age=_TILE_MAX_AGE_S, conditional=True)
+    response.cache_control.public = False  # not for who else asks the same proxy
+    response.cache_control.private = True
+    return response
 
 
 @blueprint.get("/frames/<int:frame_id>/picture.json")

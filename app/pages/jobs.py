@@ -23,7 +23,7 @@ def show_jobs() -> ResponseReturnValue:
     shown = {
         "waiting": operations.queued(user),
         "ended": ended,
-        "missing": shortfalls.of_blocks(_blocks_done(ended)),
+        "missing": shortfalls.of_blocks(user, _blocks_done(ended)),
         "doing": operations.running_step(user),
     }
     name = "parts/jobs.html" if request.headers.get("HX-Target") == "jobs" else "jobs.html"
@@ -33,10 +33,11 @@ def show_jobs() -> ResponseReturnValue:
 @blueprint.get("/jobs/<int:job_id>/")
 def show_job(job_id: int) -> ResponseReturnValue:
     """Show one job and the end of its log."""
-    job = nights.job(current_user(), job_id)
+    user = current_user()
+    job = nights.job(user, job_id)
     text, is_cut = _log_of(job)
     shown = {"job": job, "log": text, "is_cut": is_cut, "is_open": job.state in OPEN_STATES}
-    shown["missing"] = shortfalls.of_blocks(_blocks_done([job]))
+    shown["missing"] = shortfalls.of_blocks(user, _blocks_done([job]))
     name = "parts/job.html" if request.headers.get("HX-Target") == "job" else "job.html"
     return render_template(name, **shown)
 

@@ -1,13 +1,13 @@
 """Signing in and out."""
 
-from flask import flash, redirect, render_template, request, session, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.api import throttle
-from app.api.auth import check_csrf, current_user, start_session, user_or_none
+from app.api.auth import check_csrf, current_user, end_session, start_session, user_or_none
 from app.errors import NotAllowedError, NotAuthenticatedError, ThrottledError
 from app.pages.base import blueprint, own_address
-from app.services import accounts
+from app.services import accounts, browser_sessions
 from app.wording import counted
 
 
@@ -49,7 +49,8 @@ def _form(wanted: str | None, problem: str = "", status: int = 200) -> tuple[str
 def sign_out() -> ResponseReturnValue:
     """End the session of this browser, or of every one."""
     if request.form.get("everywhere"):
-        accounts.end_sessions(current_user())
-    session.clear()
+        user = current_user()
+        browser_sessions.end_all(user, by=user)
+    end_session()
     flash("You are signed out.")
     return redirect(url_for("pages.sign_in"), 303)

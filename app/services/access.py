@@ -6,7 +6,7 @@ everyone's. What is changed is noted with who did it, and a frame whose proposal
 changed by them alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -91,8 +91,8 @@ def may_delete(user: User | None) -> Rule:
     return and_(may_see(user, Frame), made, theirs)
 
 
-def check_change(user: User, frame: Frame) -> None:
-    """Refuse to let `user` change a frame that is other people's.
+def check_change(user: User | None, frame: Frame) -> None:
+    """Refuse to let `user` change a frame that is other people's; None is ourselves.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def check_change(user: User, frame: Frame) -> None:
         With whose it is, if they may see it at all.
     """
     allowed = select(Frame.id).where(Frame.id == frame.id, may_change(user))
-    if db.session.scalar(allowed) is None:
+    if user is not None and db.session.scalar(allowed) is None:
         code = frame.proposal.code if frame.proposal else "another proposal"
         raise NotAllowedError(f"{_NOT_ALLOWED} Only the people of {code} and staff may.")
 
@@ -113,16 +113,31 @@ def check_change_block(user: User | None, block: Block) -> None:
     NotAllowedError
         If there is one such frame in it, or in one of its children.
     """
-    if user is None or is_staff(user):
-        return
-    blocks = [block.id, *(child.id for child in block.children)]
-    others = (
-        select(Frame.id)
-        .join(BlockFrame, BlockFrame.frame_id == Frame.id)
-        .where(BlockFrame.block_id.in_(blocks), ~may_change(user))
-    )
-    if db.session.scalar(others.limit(1)) is not None:
+    if others_blocks(user, [block.id, *(child.id for child in block.children)]):
         raise NotAllowedError(f"{_NOT_ALLOWED} Some of its frames are another proposal's.")
+
+
+def others_blocks(user: User | None, block_ids: Collection[int]) -> set[int]:
+    """Return which of some blocks have frames that `user` may not change; None is ourselves."""
+    if user is None or is_staff(user):
+        return set()
+    return _with_frames(block_ids, ~may_change(user))
+
+
+def hiding_blocks(user: User | None, block_ids: Collection[int]) -> set[int]:
+    """Return which of some blocks have frames that `user` may not see; None is ourselves."""
+    if sees_every_frame(user):
+        return set()
+    return _with_frames(block_ids, ~may_see(user, Frame))
+
+
+def _with_frames(block_ids: Collection[int], rule: Rule) -> set[int]:
+    query = (
+        select(BlockFrame.block_id)
+        .join(Frame, Frame.id == BlockFrame.frame_id)
+        .where(BlockFrame.block_id.in_(block_ids), rule)
+    )
+    return set(db.session.scalars(query.distinct()))
 
 
 def check_staff(user: User) -> None:
@@ -137,9 +152,95 @@ def check_staff(user: User) -> None:
         raise NotAllowedError(_NOT_ALLOWED)
 
 
+def may_manage(user: User, person: User) -> bool:
+    """Tell whether `user` may change somebody's account: staff an observer's, superusers all."""
+    return user.is_superuser or (user.is_staff and not is_staff(person))
+
+
+def check_manage(user: User | None, person: User) -> None:
+    """Refuse to let `user` change somebody's account; None is the command line, which may.
+
+    Raises
+    ------
+    NotAllowedError
+        For whoever is not staff, and for staff where the account is of staff.
+    """
+    if user is None or may_manage(user, person):
+        return
+    check_staff(user)
+    raise NotAllowedError("Only a superuser may do this for staff.")
+
+
+def check_account(user: User | None, person: User) -> None:
+    """Refuse to let `user` touch somebody's tokens, browsers or password; one's own one may."""
+    if user is None or user.id != person.id:
+        check_manage(user, person)
+
+
+def check_validate(user: User | None, frame: Frame) -> None:
+    """Refuse to let anybody but staff put an uploaded file into use as a master.
+
+    Raises
+    ------
+    NotAllowedError
+        With why; a master is used for everybody's frames.
+    """
+    if user is not None and frame.owner_id is not None and not is_staff(user):
+        raise NotAllowedError(
+            f"{_NOT_ALLOWED} {frame.file_name} was uploaded: it is used as a master once staff "
+            "have looked at it."
+        )
+
+
 def may_lead(user: User, proposal: Proposal) -> bool:
     """Tell whether `user` may say who is on a proposal: its principal investigator and staff."""
     return is_staff(user) or proposal.pi_id == user.id
+
+
+def is_of(user: User, proposal: Proposal) -> bool:
+    """Tell whether `user` is one of a proposal's people, or staff: who may write to the others."""
+    on_it = own_proposals(user).where(Proposal.id == proposal.id)
+    return is_staff(user) or db.session.scalar(on_it) is not None
+
+
+def check_lead(user: User, proposal: Proposal) -> None:
+    """Refuse whoever may not say who is on a proposal.
+
+    Raises
+    ------
+    NotAllowedError
+        In the words every API uses, with who may.
+    """
+    if not may_lead(user, proposal):
+        raise NotAllowedError(f"{_NOT_ALLOWED} Only its principal investigator and staff may.")
+
+
+def may_invite(user: User, person: User) -> bool:
+    """Tell whether `user` may have a link by which `person` sets a password.
+
+    An investigator may, for somebody who never signed in, holds no token and is on nobody else's
+    proposal: whoever has the link has the account, and with it all that its person may see.
+    """
+    if may_manage(user, person):
+        return True
+    if is_staff(person) or not person.is_active or person.password_hash or person.last_login:
+        return False
+    theirs = own_proposals(person).with_only_columns(Proposal.pi_id).distinct()
+    has_token = select(Token.id).where(Token.user_id == person.id).limit(1)
+    led_by = set(db.session.scalars(theirs))
+    return led_by == {user.id} and db.session.scalar(has_token) is None
+
+
+def check_invite(user: User, person: User) -> None:
+    """Refuse a link by which `person` sets a password to whoever may not have one.
+
+    Raises
+    ------
+    NotAllowedError
+        With who may.
+    """
+    if not may_invite(user, person):
+        raise NotAllowedError(f"{_NOT_ALLOWED} Only staff may make a new link for this person.")
 
 
 def may_add_to(user: User, proposal: Proposal | None) -> bool:
@@ -205,13 +306,17 @@ def _is_released() -> Rule:
 
 def _is_past(days: int | None, usual: int) -> Rule:
     last_night = utcnow().date() - timedelta(usual if days is None else days)
-    same = Proposal.proprietary_days.is_not_distinct_from(days)
+    own = Proposal.proprietary_days
+    same = own.is_(None) if days is None else own == days
     of_period = select(Proposal.id).where(same).correlate(None)
-    return and_(Frame.proposal_id.in_(of_period), Frame.night <= last_night)
+    is_past = and_(Frame.night.is_not(None), Frame.night <= last_night)
+    return and_(Frame.proposal_id.in_(of_period), is_past)
 
 
 def _sees_frame(user: User) -> Rule:
-    return or_(_is_public(), Frame.proposal_id.in_(own_proposals(user)), Frame.owner_id == user.id)
+    # Never NULL, or "not seen" would be NULL too, and find nothing.
+    is_own = func.coalesce(Frame.owner_id, 0) == user.id
+    return or_(_is_public(), Frame.proposal_id.in_(own_proposals(user)), is_own)
 
 
 def _sees_block(user: User) -> Rule:
@@ -226,10 +331,25 @@ def _sees_block(user: User) -> Rule:
     group_of_seen = select(child.parent_id).where(child.id.in_(seen)).correlate(None)
     return or_(
         Block.kind.not_in((BlockKind.SCI, BlockKind.FRINGE)),
+        and_(Block.kind == BlockKind.FRINGE, Block.master_id.is_not(None)),
         Block.owner_id == user.id,
         Block.id.in_(seen),
         Block.id.in_(group_of_seen),
     )
+
+
+def _owns_job(user: User) -> Rule:
+    """Return which jobs are one's own; not those whose log names frames that are not seen."""
+    if is_open_site():
+        return Job.owner_id == user.id
+    hidden = (
+        select(BlockFrame.block_id)
+        .join(Frame, Frame.id == BlockFrame.frame_id)
+        .where(~_sees_frame(user))
+        .correlate(None)
+    )
+    about = func.coalesce(Job.arguments["block_id"].as_integer(), 0)
+    return and_(Job.owner_id == user.id, about.not_in(hidden))
 
 
 def _sees_file(user: User) -> Rule:
@@ -239,7 +359,7 @@ def _sees_file(user: User) -> Rule:
 
 
 _ALWAYS_OWN: Final[Mapping[type[Any], Callable[[User], Rule]]] = {
-    Job: lambda user: Job.owner_id == user.id,
+    Job: lambda user: _owns_job(user),
     Token: lambda user: Token.user_id == user.id,
     BrowserSession: lambda user: BrowserSession.user_id == user.id,
     Group: lambda user: Group.id.in_(

@@ -6,16 +6,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, True_, func, or_, select
+from sqlalchemy import ColumnElement, Select, True_, func, or_, select
 from sqlalchemy.orm import selectinload
 
 from app import paths
 from app.db import db
-from app.errors import InvalidRequestError, NotFoundError
+from app.errors import ConflictError, InvalidRequestError, NotFoundError
 from app.models import Frame, FrameParent, Level, Proposal, User
-from app.services import access, listing, numbered
+from app.services import access, header_texts, listing, numbered
 from reduction import fitsio
 from reduction.cards import Cards
+from reduction.errors import BadFileError
 
 # Values of one face's records live in Frame.extras; these are searched there by the same name.
 EXTRA_FILTERS: Final = ("filter_2", "grating", "wavmode", "slit", "roi")
@@ -28,10 +29,8 @@ OBSTYPE_OF_KIND: Final = {
     "arc": "ARC",
     "focus": "FOCUS",
 }
-
-_RECORDS: Final = select(Frame).options(
-    selectinload(Frame.parents).joinedload(FrameParent.parent), selectinload(Frame.proposal)
-)
+# The roles of the file something was made from: by us, or as its uploader says.
+_ORIGINS: Final = ("raw", "original")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,19 @@ def search(user: User, wanted: Search, *, page: int, size: int) -> Found:
     start = (page - 1) * size
     if page < 1 or start >= max(1, count):
         raise NotFoundError("Invalid page.")
-    query = _RECORDS.where(*listing.seen_by(user), *conditions)
+    query = _records(user).where(*listing.seen_by(user), *conditions)
     return Found(count, numbering.window(query, start=start, stop=start + size))
+
+
+def _records(user: User) -> Select[Any]:
+    """Return the query for frames with what their records tell, of parents only those seen."""
+    rule = access.may_see(user, Frame)
+    parents: Any = Frame.parents
+    if not isinstance(rule, True_):
+        parents = parents.and_(FrameParent.parent_id.in_(select(Frame.id).where(rule)))
+    return select(Frame).options(
+        selectinload(parents).joinedload(FrameParent.parent), selectinload(Frame.proposal)
+    )
 
 
 def _numbering(
@@ -127,7 +137,7 @@ def _kinship(wanted: Search) -> Iterator[ColumnElement[bool]]:
     for parent in (wanted.parent_id, wanted.original_id):
         if parent is not None:
             made_from = select(FrameParent.child_id).where(
-                FrameParent.parent_id == parent, FrameParent.role == "raw"
+                FrameParent.parent_id == parent, FrameParent.role.in_(_ORIGINS)
             )
             yield or_(Frame.id == parent, Frame.id.in_(made_from))
 
@@ -170,7 +180,7 @@ def one(user: User, *, frame_id: int | None = None, file_name: str | None = None
 
 def raw_parent(frame: Frame) -> Frame:
     """Return what a frame was reduced from; raw files and masters are their own."""
-    return next((edge.parent for edge in frame.parents if edge.role == "raw"), frame)
+    return next((edge.parent for edge in frame.parents if edge.role in _ORIGINS), frame)
 
 
 def file_of(frame: Frame) -> Path:
@@ -189,10 +199,14 @@ def file_of(frame: Frame) -> Path:
 
 def header_cards(frame: Frame) -> list[dict[str, Any]]:
     """Return the cards of a frame's header, in order, with their comments."""
-    if frame.level == Level.RAW and frame.header_text:
-        cards = Cards.from_text(frame.header_text)
+    if frame.level == Level.RAW and (text := header_texts.text_of(frame)):
+        cards = Cards.from_text(text)
         return _listed(cards)
-    return [card for hdu in fitsio.read_headers(file_of(frame)).hdus for card in _listed(hdu.cards)]
+    try:
+        file = fitsio.read_headers(file_of(frame))
+    except BadFileError as error:
+        raise ConflictError(f"The header of {frame.file_name} cannot be read. {error}") from error
+    return [card for hdu in file.hdus for card in _listed(hdu.cards)]
 
 
 def _listed(cards: Cards) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TypedDict, Unpack
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from app.db import db
 from app.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -27,10 +27,27 @@ def matching(
 ) -> Sequence[Frame]:
     """Return the raw frames a block of these nights could take, good or not, oldest first.
 
-    Only frames its owner may see are taken; a block of the house's own takes any.
+    Only frames its owner may reduce are taken; a block of the house's own takes any.
     """
+    rules = [] if owner is None else [access.may_change(owner)]
+    query = select(Frame).where(*_wanted(kind, start, end, **chosen), *rules)
+    return db.session.scalars(query.order_by(Frame.start_utc, Frame.id)).all()
+
+
+def count_seen(
+    kind: BlockKind, start: date, end: date, *, owner: User | None, **chosen: Unpack[Chosen]
+) -> int:
+    """Return how many frames there are that `matching` could take, were they its owner's."""
+    rules = [] if owner is None else [access.may_see(owner, Frame)]
+    query = select(func.count(Frame.id)).where(*_wanted(kind, start, end, **chosen), *rules)
+    return db.session.scalar(query) or 0
+
+
+def _wanted(
+    kind: BlockKind, start: date, end: date, **chosen: Unpack[Chosen]
+) -> list[ColumnElement[bool]]:
     camera = chosen.get("camera")
-    conditions = frames.conditions(
+    return frames.conditions(
         start=start,
         end=end,
         kinds=MEMBER_KINDS[kind],
@@ -40,9 +57,6 @@ def matching(
         field=chosen.get("field"),
         camera_id=camera.id if camera else None,
     )
-    seen = select(Frame) if owner is None else access.visible_to(owner, Frame)
-    query = seen.where(*conditions).order_by(Frame.start_utc, Frame.id)
-    return db.session.scalars(query).all()
 
 
 def refusal(frame: Frame, kind: BlockKind) -> str:
@@ -101,6 +115,7 @@ def add_frame(block: Block, frame_id: int, by: User | None) -> None:
     frame = db.session.get(Frame, frame_id) if by is None else frames.get(by, frame_id)
     if frame is None:
         raise NotFoundError(f"there is no frame {frame_id}")
+    access.check_change(by, frame)
     if any(entry.frame_id == frame_id for entry in block.entries):
         return
     if _is_registered(block):  # a run would replace its file
@@ -126,11 +141,19 @@ def remove_frame(block: Block, frame_id: int) -> None:
     block.status = 0
 
 
-def add_child(block: Block, child_id: int) -> None:
+def seen_block(block_id: int, user: User | None) -> Block | None:
+    """Return a block of any kind that `user` may see; None, ourselves, sees all."""
+    query = select(Block) if user is None else access.visible_to(user, Block)
+    found: Block | None = db.session.scalar(query.where(Block.id == block_id))
+    return found
+
+
+def add_child(block: Block, child_id: int, by: User | None) -> None:
     """Put a block of one band into a block of all bands, in the open transaction."""
-    child = db.session.get(Block, child_id)
+    child = seen_block(child_id, by)
     if child is None:
         raise NotFoundError(f"there is no block {child_id}")
+    access.check_change_block(by, child)
     if child.is_group or child.kind != block.kind:
         raise InvalidRequestError(f"{label(child)} cannot be part of {label(block)}")
     child.parent_id = block.id

@@ -82,7 +82,8 @@ def create(
         found = block_members.matching(kind, start, end, owner=owner, **chosen)
         groups = block_members.groups(kind, found)
         if not groups:
-            raise InvalidRequestError(_nothing(kind, start, end, found))
+            n_seen = block_members.count_seen(kind, start, end, owner=owner, **chosen)
+            raise InvalidRequestError(_nothing(kind, start, end, found, n_seen))
         made = [
             block_members.fill(_new(kind, start, end, owner, chosen.get("contains", "")), members)
             for members in groups
@@ -118,17 +119,20 @@ def _new(kind: BlockKind, start: date, end: date, owner: User | None, contains: 
     )
 
 
-def _nothing(kind: BlockKind, start: date, end: date, found: Sequence[Frame]) -> str:
+def _nothing(kind: BlockKind, start: date, end: date, found: Sequence[Frame], n_seen: int) -> str:
     nights = f"of {start}" if start == end else f"from {start} to {end}"
-    if not found:
+    if n_seen == 0:
         return f"no {kind} frames {nights} match"
     reasons = sorted({block_members.refusal(frame, kind) for frame in found})
-    found_ones = counted(len(found), f"{kind} frame")
+    if n_seen > len(found):
+        reasons.insert(0, "only the people of their proposal and staff may have them reduced")
+    found_ones = counted(n_seen, f"{kind} frame")
     return f"none of the {found_ones} {nights} will do: {'; '.join(reasons[:3])}"
 
 
 def process(block: Block, *, owner: User | None, code: str = "") -> Job:
     """Queue a block's work: all steps that exist, or those `code` names."""
+    access.check_change_block(owner, block)
     return processing.process(block, owner=owner, code=code)
 
 
@@ -140,6 +144,7 @@ def register(kind: BlockKind, filepath: str, *, owner: User | None) -> Block:
 def toggle_valid(block: Block, *, by: User | None = None) -> Block:
     """Turn a block's validity round; its blocks by band follow it. Invalid masters rest unused."""
     with transaction():
+        access.check_change_block(by, block)
         block.is_valid = not block.is_valid
         audit.note(by, "set valid" if block.is_valid else "set invalid", block)
         for part in [block, *block.children]:
@@ -155,6 +160,7 @@ def set_status(block: Block, status: int, *, by: User | None = None) -> Block:
     """Set a block's status; a lower one makes the next run redo it, and what is in it."""
     frames.check_status(status)
     with transaction():
+        access.check_change_block(by, block)
         audit.note(by, "set the status", block, str(status))
         for part in [block, *block.children]:
             part.status = status
@@ -169,6 +175,7 @@ def set_substatus(block: Block, status: int, *, by: User | None = None) -> Block
     """Set the status of a block's raw frames and of what was made of them."""
     frames.check_status(status)
     with transaction():
+        access.check_change_block(by, block)
         audit.note(by, "set the status of its frames", block, str(status))
         for part in [block, *block.children]:
             for frame in [*(entry.frame for entry in part.entries), *_products(part)]:
@@ -185,28 +192,31 @@ def _products(block: Block) -> list[Frame]:
 def set_comment(block: Block, text: str, *, by: User | None = None) -> Block:
     """Replace what is remarked on a block."""
     with transaction():
+        access.check_change_block(by, block)
         block.comment = text
         audit.note(by, "commented", block, text)
         events.publish("block", block=block.id)
     return block
 
 
-def set_superflat(block: Block, superflat_id: int | None) -> Block:
+def set_superflat(block: Block, superflat_id: int | None, *, by: User | None = None) -> Block:
     """Say which super-flat a block's frames are to be corrected with; none clears it.
 
     Raises
     ------
     NotFoundError
-        If there is no such super-flat.
+        If there is no such super-flat, or none `by` may see.
     InvalidRequestError
         If it is of a band no frame of the block is of.
     """
     with transaction():
+        access.check_change_block(by, block)
+        audit.note(by, "set the super-flat", block, str(superflat_id or "none"))
         parts = block.children if block.is_group else [block]
         if superflat_id is None or superflat_id < 0:
             _unlink(parts)
         else:
-            superflat = db.session.get(Block, superflat_id)
+            superflat = block_members.seen_block(superflat_id, by)
             if superflat is None or superflat.kind != BlockKind.FRINGE:
                 raise NotFoundError("No superflat found")
             _link(parts, superflat)
@@ -245,17 +255,21 @@ def add(block: Block, object_id: int, *, by: User | None = None) -> Block:
         If the frame would make the block a mixture; the message names what differs.
     """
     with transaction():
+        access.check_change_block(by, block)
+        audit.note(by, "added", block, str(object_id))
         if block.is_group:
-            block_members.add_child(block, object_id)
+            block_members.add_child(block, object_id, by)
         else:
             block_members.add_frame(block, object_id, by)
         events.publish("block", block=block.id)
     return block
 
 
-def remove(block: Block, object_id: int) -> Block:
+def remove(block: Block, object_id: int, *, by: User | None = None) -> Block:
     """Take a frame out of a block, or a block of one band out of one of all bands."""
     with transaction():
+        access.check_change_block(by, block)
+        audit.note(by, "removed", block, str(object_id))
         if block.is_group:
             block_members.remove_child(block, object_id)
         else:

@@ -1,35 +1,37 @@
 """Many rows into one table: the statement and the conversion of its values are made once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, Table, insert
+from sqlalchemy import JSON, Column, Connection, Dialect, Table, insert
 from sqlalchemy.exc import StatementError
 
-Row = Mapping[str, Any]
+from app.db import UtcDateTime
+
+# What many rows share, by column, and what a row has of its own, in the order of `own`.
+Row = tuple[Mapping[str, Any], Sequence[Any]]
+_Converter = Callable[[Any], Any]
+_NO_ITEMS = "{}"  # most of the time
 
 
 class BulkInsert:
-    """An INSERT of rows that all name the same columns; the others get their defaults.
+    """An INSERT of rows; what rows share is converted once, a column neither names has its default.
 
     SQLAlchemy asks every column of every row for its type and its default, which takes longer
     than SQLite does to store a frame of sixty columns.
     """
 
-    def __init__(self, table: Table, dialect: Dialect) -> None:
-        self._columns = [column for column in table.columns if column.name != "id"]
-        names = [column.name for column in self._columns]
-        compiled = insert(table).inline().compile(dialect=dialect, column_keys=names)
-        self._text = str(compiled)
-        self._is_positional = compiled.positional
-        self._ordered = itemgetter(*names)
-        self._converters = {
-            column.name: convert
-            for column in self._columns
-            if (convert := column.type.dialect_impl(dialect).bind_processor(dialect))
-        }
+    def __init__(self, table: Table, dialect: Dialect, own: tuple[str, ...]) -> None:
+        columns = [column for column in table.columns if column.name != "id"]
+        self._shared = [column for column in columns if column.name not in own]
+        self._names = [*own, *(column.name for column in self._shared)]
+        self._is_positional = dialect.positional
+        self._text = _statement(table, dialect, self._names)
+        self._converters = {column.name: _converter(column, dialect) for column in columns}
+        named = ((i, self._converters[name]) for i, name in enumerate(own))
+        self._own = [(i, convert) for i, convert in named if convert is not None]
 
     def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert rows.
@@ -40,31 +42,51 @@ class BulkInsert:
             If a value is not one of its column.
         """
         try:
-            whole = self._whole(rows)
-            parameters: Any = [*map(self._ordered, whole)] if self._is_positional else whole
-            connection.exec_driver_sql(self._text, parameters)
-        except (TypeError, ValueError) as error:  # of a conversion, ours or the driver's
+            connection.exec_driver_sql(self._text, self._parameters(rows))
+        except (AttributeError, TypeError, ValueError) as error:  # of a conversion, or the driver
             raise StatementError(str(error), self._text, None, error) from error
 
-    def _whole(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        given = rows[0].keys()
-        defaults = {c.name: _default(c) for c in self._columns if c.name not in given}
-        self._convert(defaults, self._converters.keys() - given)
-        whole = [{**defaults, **row} for row in rows]
-        named = self._converters.keys() & given
-        for values in whole:
-            self._convert(values, named)
+    def _parameters(self, rows: Sequence[Row]) -> Any:  # noqa: ANN401 - what a driver takes
+        whole: list[tuple[Any, ...]] = []
+        for (_, own), share in zip(rows, self._shares(rows), strict=True):
+            values = [*own]
+            for i, convert in self._own:
+                values[i] = convert(values[i])
+            whole.append((*values, *share))
+        if not self._is_positional:
+            return [dict(zip(self._names, values, strict=True)) for values in whole]
         return whole
 
-    def _convert(self, values: dict[str, Any], names: Iterable[str]) -> None:
-        for name in names:
-            values[name] = self._converters[name](values[name])
+    def _shares(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+        """Return the converted shared values of each row; those of one mapping are one object."""
+        defaults = {column.name: _default(column) for column in self._shared}
+        known = {id(shared): shared for shared, _ in rows}
+        shares = {key: self._share(defaults, shared) for key, shared in known.items()}
+        return [shares[id(shared)] for shared, _ in rows]
+
+    def _share(self, defaults: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[Any, ...]:
+        values = {**defaults, **shared}
+        if len(values) > len(defaults):
+            raise KeyError(*sorted(values.keys() - defaults.keys()))
+        return tuple([self._converted(column.name, values) for column in self._shared])
+
+    def _converted(self, name: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any type
+        convert = self._converters[name]
+        return values[name] if convert is None else convert(values[name])
 
 
 @lru_cache(maxsize=8)
-def bulk_insert(table: Table, dialect: Dialect) -> BulkInsert:
-    """Return the INSERT into a table, made once for a database."""
-    return BulkInsert(table, dialect)
+def bulk_insert(table: Table, dialect: Dialect, own: tuple[str, ...] = ()) -> BulkInsert:
+    """Return the INSERT into a table, made once for a database; `own` differ between all rows."""
+    return BulkInsert(table, dialect, own)
+
+
+def _statement(table: Table, dialect: Dialect, names: Sequence[str]) -> str:
+    if not dialect.positional:
+        return str(insert(table).inline().compile(dialect=dialect, column_keys=names))
+    quote = dialect.identifier_preparer.quote  # SQLAlchemy would put them in the table's order
+    columns, marks = ", ".join(map(quote, names)), ", ".join("?" * len(names))
+    return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608 - our own
 
 
 def _default(column: Column[Any]) -> Any:  # noqa: ANN401 - of any type
@@ -72,3 +94,23 @@ def _default(column: Column[Any]) -> Any:  # noqa: ANN401 - of any type
     if default is None:
         return None
     return default.arg if default.is_scalar else default.arg(None)
+
+
+def _converter(column: Column[Any], dialect: Dialect) -> _Converter | None:
+    """Return what makes a value of a column one of the driver's; None where it is one."""
+    if dialect.name == "sqlite" and isinstance(column.type, UtcDateTime):
+        return _utc_text
+    usual = column.type.dialect_impl(dialect).bind_processor(dialect)
+    if usual is not None and isinstance(column.type, JSON):
+        return lambda value: _NO_ITEMS if value == {} else usual(value)
+    return usual
+
+
+def _utc_text(moment: datetime | None) -> str | None:
+    """Return a time as SQLAlchemy stores it on SQLite, in a fifth of the time it takes."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise ValueError("naive datetime")
+    there = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return there.isoformat(" ", "microseconds")[:26]

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Protocol
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 
 from app.db import db
-from app.models import Block, BlockKind, Frame, Level
+from app.models import BlockKind, Frame, Level
+from app.services import likeness, proposal_reduction
 from app.services.calibration_key import (
     Tolerances,
     same_exposure,
-    same_temperature,
     setup_of,
     temperature,
 )
+from app.services.proposal_reduction import Rules
 from app.services.settings import Snapshot
 from app.wording import counted
 from reduction.calibrate import needless_dark
@@ -70,7 +71,10 @@ class Candidate:
     scales: bool = False
     light: str = ""
     is_thin: bool = False
-    frames: int = 0  # that one still to be made would be made of
+    frames: int = 0  # that it was made of, or would be
+
+
+_SITES: Final = Rules()  # of a frame whose proposal sets nothing
 
 
 class Planned(Protocol):
@@ -105,13 +109,17 @@ def choose(
 ) -> CalibrationChoice:
     """Return the masters a frame would be calibrated with now, each with its reason.
 
-    With a `memory`, frames that hang on the same are asked about once.
+    With a `memory`, frames that hang on the same are asked about once. What the people of a
+    frame's proposal set comes before all else.
     """
     memory = Memory() if memory is None else memory
-    shared = (frame.level, frame.night, *_setting(frame), tuple(frame.steps_done))
+    rules = proposal_reduction.rules_of(frame)
+    shared = (frame.level, frame.night, *likeness.setting(frame), tuple(frame.steps_done), rules)
     cold = (frame.exptime_s, temperature(frame))
     light = (frame.technique, frame.band, setup_of(frame))
-    bias = memory.recall(("bias", *shared), lambda: choose_bias(frame, at, planned=planned))
+    bias = memory.recall(
+        ("bias", *shared), lambda: choose_bias(frame, at, planned=planned, rules=rules)
+    )
     has_bias = bias.is_found
     return CalibrationChoice(
         bias=bias,
@@ -120,17 +128,27 @@ def choose(
             lambda: choose_dark(frame, at, has_bias=has_bias, planned=planned),
         ),
         flat=memory.recall(
-            ("flat", *shared, *light), lambda: choose_flat(frame, at, planned=planned)
+            ("flat", *shared, *light),
+            lambda: choose_flat(frame, at, planned=planned, rules=rules),
         ),
     )
 
 
-def choose_bias(frame: Frame, at: Snapshot, *, planned: Planned = none_planned) -> MasterChoice:
+def choose_bias(
+    frame: Frame, at: Snapshot, *, planned: Planned = none_planned, rules: Rules = _SITES
+) -> MasterChoice:
     """Return the nearest bias of a frame's camera and setting."""
     if refused := _not_wanted(frame, "bias"):
         return refused
-    found = [*_existing(frame, BlockKind.BIAS), *planned(BlockKind.BIAS, frame)]
-    return _nearest(frame, found, _Wanted("bias", at.integer("calibration.max_age_days_bias")))
+    if rules.ignore_bias:
+        return _left_out(frame, "bias", "ignore_bias")
+    least = rules.min_bias or 0
+    large = Frame.ncombine >= least
+    found = [*_existing(frame, BlockKind.BIAS, large), *planned(BlockKind.BIAS, frame)]
+    wanted = _Wanted(
+        "bias", at.integer("calibration.max_age_days_bias"), _of_at_least(frame, least)
+    )
+    return _nearest(frame, _large_enough(found, least), wanted)
 
 
 def choose_dark(
@@ -164,15 +182,40 @@ def _unless_needless(choice: MasterChoice, frame: Frame) -> MasterChoice:
     return MasterChoice(None, None, needless) if needless else choice
 
 
-def choose_flat(frame: Frame, at: Snapshot, *, planned: Planned = none_planned) -> MasterChoice:
+def choose_flat(
+    frame: Frame, at: Snapshot, *, planned: Planned = none_planned, rules: Rules = _SITES
+) -> MasterChoice:
     """Return the nearest flat of a frame's camera, setting and band; of one night's, the sky's."""
     if refused := _not_wanted(frame, "flat"):
         return refused
     if frame.band is None:
         return MasterChoice(None, None, "no flat: the frame does not say which filter was used")
-    wanted = _Wanted("flat", at.integer("calibration.max_age_days_flat"), f" in {frame.band}")
-    found = [*_existing(frame, BlockKind.FLAT), *planned(BlockKind.FLAT, frame)]
+    if rules.ignore_flats:
+        return _left_out(frame, "flat", "ignore_flats")
+    least = rules.min_flats or 0
+    detail = f" in {frame.band}{_of_at_least(frame, least)}"
+    wanted = _Wanted("flat", at.integer("calibration.max_age_days_flat"), detail)
+    large = Frame.ncombine >= least
+    found = [*_existing(frame, BlockKind.FLAT, large), *planned(BlockKind.FLAT, frame)]
+    found = _large_enough(found, least)
     return _nearest(frame, found, wanted, prefer=lambda c: 0.0 if c.light in _SKY else 1.0)
+
+
+def _left_out(frame: Frame, step: str, setting: str) -> MasterChoice:
+    """Return the refusal where the people of a frame's proposal want none."""
+    return MasterChoice(None, None, f"no {step}: {_proposal(frame)} leaves it out ({setting})")
+
+
+def _large_enough(found: Sequence[Candidate], least: int) -> list[Candidate]:
+    return [candidate for candidate in found if candidate.frames >= least]
+
+
+def _of_at_least(frame: Frame, least: int) -> str:
+    return f" of at least {least} frames, as {_proposal(frame)} wants," if least else ""
+
+
+def _proposal(frame: Frame) -> str:
+    return f"proposal {frame.proposal.code}" if frame.proposal else "its proposal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,14 +331,14 @@ def _promised(frame: Frame, best: Candidate, wanted: _Wanted) -> str:
 
 def _existing(frame: Frame, kind: BlockKind, *conditions: ColumnElement[bool]) -> list[Candidate]:
     """Return the masters that exist for a frame, nearest nights first on either side."""
-    wanted = [*_usable(kind), *_same_setting(frame, kind), *conditions]
+    wanted = [*likeness.usable(kind), *likeness.same_setting(frame, kind), *conditions]
     found = [row for side in _sides(frame, wanted) for row in side]
-    return [_candidate(row) for row in found if setup_fits(row, frame, kind)]
+    return [_candidate(row) for row in found if likeness.setup_fits(row, frame, kind)]
 
 
 def _darks(frame: Frame, near: Tolerances, *, as_long: bool) -> list[Candidate]:
     """Return the darks of a frame's temperature, of all exposures or of its own."""
-    conditions = [_near_temperature(frame, near)]
+    conditions = [likeness.near_temperature(frame, near)]
     if as_long:
         exptime_s, off = frame.exptime_s or 0.0, near.exptime
         conditions.append(Frame.exptime_s.between(exptime_s * (1 - off), exptime_s / (1 - off)))
@@ -310,76 +353,13 @@ def _sides(frame: Frame, conditions: list[ColumnElement[bool]]) -> list[Sequence
     return [db.session.scalars(side.limit(_EACH_SIDE)).all() for side in (before, after)]
 
 
-def _usable(kind: BlockKind) -> list[ColumnElement[bool]]:
-    """Return what makes a row a master that may be used; foreign ones are born invalid."""
-    refused = select(Block.master_id).where(Block.is_valid.is_(False), Block.master_id.is_not(None))
-    return [
-        Frame.level == Level.MASTER,
-        Frame.kind == kind,
-        Frame.is_valid.is_(True),
-        Frame.unusable.is_(None),
-        Frame.kind_doubt.is_(None),
-        Frame.night.is_not(None),
-        Frame.id.not_in(refused),
-    ]
-
-
-def _same_setting(frame: Frame, kind: BlockKind) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [
-        Frame.camera_id.is_not_distinct_from(frame.camera_id),
-        Frame.readout_key == frame.readout_key,
-        Frame.binning_x == frame.binning_x,
-        Frame.binning_y == frame.binning_y,
-        Frame.nx == frame.nx,
-        Frame.ny == frame.ny,
-    ]
-    if kind == BlockKind.FLAT:
-        conditions += [Frame.technique == frame.technique, Frame.band == frame.band]
-    return conditions
-
-
-def _near_temperature(frame: Frame, near: Tolerances) -> ColumnElement[bool]:
-    column = func.coalesce(Frame.temp_c, Frame.temp_set_c)
-    temp_c = temperature(frame)
-    if temp_c is None:
-        return column.is_(None)
-    return column.between(temp_c - near.temp_c, temp_c + near.temp_c)
-
-
-def fitting(frame: Frame, kind: BlockKind, near: Tolerances) -> list[ColumnElement[bool]]:
-    """Return the conditions on raw frames of which a master for a frame could be made."""
-    cold = [_near_temperature(frame, near)] if kind == BlockKind.DARK else []
-    return [*_same_setting(frame, kind), *cold]
-
-
-def setup_fits(master: Frame, frame: Frame, kind: BlockKind) -> bool:
-    """Tell whether a flat was taken through the spectrograph's set-up of a frame."""
-    return kind != BlockKind.FLAT or setup_of(master) == setup_of(frame)
-
-
-def fits(master: Frame, frame: Frame, kind: BlockKind, near: Tolerances) -> bool:
-    """Tell whether a master made of frames like `master` could calibrate `frame`."""
-    if _setting(master) != _setting(frame):
-        return False
-    if kind == BlockKind.DARK:
-        return same_temperature(temperature(master), temperature(frame), near.temp_c)
-    if kind == BlockKind.FLAT:
-        same_light = master.technique == frame.technique and master.band == frame.band
-        return same_light and setup_fits(master, frame, kind)
-    return True
-
-
-def _setting(frame: Frame) -> tuple[object, ...]:
-    binning, size = (frame.binning_x, frame.binning_y), (frame.nx, frame.ny)
-    return frame.camera_id, frame.readout_key, binning, size
-
-
 def _candidate(row: Frame) -> Candidate:
     return Candidate(
-        night=row.night,  # type: ignore[arg-type]  # `_usable` asks for one
+        night=row.night,  # type: ignore[arg-type]  # `usable` asks for one
         frame_id=row.id,
         exptime_s=row.exptime_s,
         scales="bias" in row.steps_done or bool(row.fingerprint),
         light=row.flat_source or "",
         is_thin=row.is_thin,
+        frames=row.ncombine,
     )

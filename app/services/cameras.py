@@ -36,6 +36,7 @@ def camera_of(info: FrameInfo) -> Camera:
         if found is None:
             found = _new(info)
             db.session.add(found)
+            db.session.flush()  # it has its number at once, also within a larger transaction
         elif telescope and not found.telescope:
             found.telescope = telescope
     return found

@@ -104,6 +104,9 @@ def is_field(field: str) -> ColumnElement[bool]:
 def toggle_valid(frame: Frame, *, by: User | None = None) -> Frame:
     """Turn a frame's validity round; what was or is to be made with it is due again."""
     with transaction():
+        access.check_change(by, frame)
+        if frame.level == Level.MASTER and not frame.is_valid:
+            access.check_validate(by, frame)
         frame.is_valid = not frame.is_valid
         audit.note(by, "set valid" if frame.is_valid else "set invalid", frame)
         if frame.level == Level.RAW:
@@ -119,6 +122,7 @@ def set_status(frame: Frame, status: int, *, by: User | None = None) -> Frame:
     """Set how far a frame counts as reduced; the next run redoes what is above."""
     check_status(status)
     with transaction():
+        access.check_change(by, frame)
         lower(frame, status)
         audit.note(by, "set the status", frame, str(status))
         changed(frame)
@@ -137,6 +141,7 @@ def lower(frame: Frame, status: int) -> None:
 def set_comment(frame: Frame, text: str, *, by: User | None = None) -> Frame:
     """Replace what is remarked on a frame."""
     with transaction():
+        access.check_change(by, frame)
         frame.comment = text
         audit.note(by, "commented", frame, text)
         changed(frame)
@@ -179,6 +184,16 @@ def flag_outdated(frame: Frame, reason: str) -> int:
             changed(child)
     _make_due(seen - {frame.id})
     return len(seen) - 1
+
+
+def outdate(made: Sequence[Frame], reason: str) -> None:
+    """Flag frames in the open transaction, and have the blocks that made them make them again."""
+    for frame in made:
+        frame.outdated = reason
+        if frame.level == Level.REDUCED:
+            frame.fingerprint = ""  # even where its raw file has the size it had
+        changed(frame)
+    _make_due({frame.id for frame in made})
 
 
 def _make_due(frame_ids: set[int]) -> None:

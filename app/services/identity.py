@@ -15,6 +15,7 @@ from app.services.intake import Outcome
 from reduction import fitsio
 
 MOVED: Final = "moved"
+_REGISTERED: Final = FileState.REGISTERED  # looked up once: an enum is slow to ask
 
 
 class Twin(NamedTuple):
@@ -39,14 +40,17 @@ class Comparison:
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Change the outcomes of files that are not new for what they are."""
-        registered = [o for o in outcomes if o.state == FileState.REGISTERED]
+        registered = [o for o in outcomes if o.state is _REGISTERED]
         self._find_replaced(registered)
         twins = _known_twins(registered)
         for outcome in registered:
             key = (outcome.seen.size, outcome.header_digest)
-            alike = twins.setdefault(key, [])
-            self._compare(outcome, alike)
-            if outcome.state == FileState.REGISTERED:
+            alike = twins.get(key)
+            if alike is None:
+                alike = twins[key] = []
+            else:
+                self._compare(outcome, alike)
+            if outcome.state is _REGISTERED:
                 seen = outcome.seen
                 alike.append(Twin(None, seen.path, seen.mtime_ns, "", outcome))
 

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from app import paths
+from app.db import db
 from app.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
-from app.models import Frame, Job, User
+from app.models import Frame, Job, ScannedFile, User
 from app.paths import RAW_PREFIX
-from app.services import cameras, jobs
+from app.services import access, cameras, jobs
 from app.services.rawscan import Change, Check, Progress, Scan, ScanReport
 from reduction import fitsio, headers
 from reduction.errors import BadFileError
 from reduction.frameinfo import FrameInfo
 
-__all__ = ["Change", "ScanReport", "frame_info", "raw_folder", "request_scan", "scan"]
+__all__ = ["Change", "ScanReport", "alone", "frame_info", "raw_folder", "request_scan", "scan"]
 
 JOB: Final = "ingest.scan_folder"
 _LOCK_WAIT_S: Final = 30.0
@@ -61,11 +62,24 @@ def scan(
         ).run()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep scans out while files are put into RAW and registered by hand.
+
+    Raises
+    ------
+    ConflictError
+        If a scan goes on for too long.
+    """
+    with _alone(paths.current().run / "scan.lock", _LOCK_WAIT_S, _no_check):
+        yield
+
+
 def request_scan(
     folder: str, *, contains: str = "", again: bool = False, owner: User | None
 ) -> Job:
     """Queue the scan of a folder of RAW; one already queued or running is returned instead."""
-    below = raw_folder(folder)
+    below = _seen_folder(folder, owner)
     arguments = {"folder": below, "contains": contains, "again": again}
     return jobs.enqueue(
         JOB,
@@ -74,6 +88,17 @@ def request_scan(
         owner=owner,
         dedupe_key=f"scan:{below}:{contains}:{again}",
     )
+
+
+def _seen_folder(text: str, owner: User | None) -> str:
+    """Return a folder as `raw_folder` does, one of which `owner` sees no file as one not there."""
+    below = raw_folder(text)
+    if not below or access.sees_every_frame(owner):
+        return below
+    inside = ScannedFile.path.startswith(f"{below}/", autoescape=True)
+    if db.session.scalar(access.visible_to(owner, ScannedFile).where(inside).limit(1)) is None:
+        raise _no_folder(_without_root(text.strip(), paths.current().raw))
+    return below
 
 
 def frame_info(frame: Frame) -> FrameInfo:
@@ -120,8 +145,12 @@ def raw_folder(text: str) -> str:
     except (NotFoundError, OSError, RuntimeError):  # RuntimeError: a loop of links
         is_folder = False
     if not is_folder:
-        raise InvalidRequestError(path=f"there is no folder {below!r} in RAW")
+        raise _no_folder(below)
     return folder.relative_to(raw.resolve()).as_posix().removeprefix(".")
+
+
+def _no_folder(below: str) -> InvalidRequestError:
+    return InvalidRequestError(path=f"there is no folder {below!r} in RAW")
 
 
 def _without_root(text: str, raw: Path) -> str:

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,6 +13,7 @@ from app.db import utcnow
 from app.models import FileState
 from app.services import cameras, settings
 from app.services.filewalk import Seen
+from app.services.header_texts import NO_HEADER, KeptHeader
 from app.services.registration import clean
 from reduction import fitsio, headers
 from reduction.camera import CameraProfile, Observatory
@@ -30,6 +31,7 @@ PATIENCE: Final = 20
 # What a header that no rule foresaw may raise; one such file must not stop a night's scan.
 _UNFORESEEN: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _NS: Final = 1_000_000_000
+_REGISTERED: Final = FileState.REGISTERED  # looked up once: an enum is slow to ask
 
 
 _NO_HEADERS: Final = FileHeaders((), "")
@@ -67,13 +69,18 @@ class Outcome:
     code: str = ""
     reason: str = ""
     header_digest: str = ""
-    header_text: str = ""
+    header: KeptHeader = NO_HEADER
     content_sha256: str = ""
     headers: FileHeaders = _NO_HEADERS
     infos: Sequence[FrameInfo] = ()
     duplicate_of: str = ""
     moved_from: int | None = None
     is_replaced: bool = False
+
+    @property
+    def header_text(self) -> str:
+        """The text of its header."""
+        return self.header.whole
 
     def become(self, state: FileState, code: str, reason: str) -> None:
         """Change how it ended; what was read of it is forgotten."""
@@ -85,7 +92,7 @@ class Outcome:
         known = self.known
         return (
             known is None
-            or self.state == FileState.REGISTERED
+            or self.state is _REGISTERED
             or (known.state, known.code) != (self.state, self.code)
             or not known.is_as_seen(self.seen)
         )
@@ -99,6 +106,7 @@ class Intake:
     settle_s: float
     profiles: Sequence[CameraProfile] = ()
     site: Observatory | None = None
+    now: datetime = field(default_factory=utcnow)
 
     @classmethod
     def of_now(cls, raw: Path) -> "Intake":
@@ -109,12 +117,12 @@ class Intake:
     def judge(self, found: Iterable[tuple[Seen, Known | None]]) -> list[Outcome]:
         """Read files and say how each ends.
 
-        All are read, then all translated, then all looked at again: going through the whole
-        program for one file after the other takes half as long again.
+        All are read, then all translated: going through the whole program for one file after
+        the other takes half as long again.
         """
-        outcomes = [Outcome(seen, known, FileState.REGISTERED) for seen, known in found]
+        outcomes = [Outcome(seen, known, _REGISTERED) for seen, known in found]
         left: Iterable[Outcome] = outcomes
-        for step in (self._admit, self._read, self._translate, self._look_again):
+        for step in (self._read, self._translate):
             left = [outcome for outcome in left if self._passes(step, outcome)]
         return outcomes
 
@@ -132,7 +140,7 @@ class Intake:
         except _UNFORESEEN:
             log.exception("the header of %s could not be translated", outcome.seen.path)
             outcome.become(FileState.QUARANTINED, "untranslatable", _UNTRANSLATABLE)
-        return outcome.state is FileState.REGISTERED
+        return outcome.state is _REGISTERED
 
     def _admit(self, outcome: Outcome) -> None:
         if outcome.seen.problem is not None:
@@ -141,16 +149,21 @@ class Intake:
             outcome.become(FileState.WAITING, "young", _YOUNG)
 
     def _read(self, outcome: Outcome) -> None:
-        outcome.headers = fitsio.read_headers(self.raw / outcome.seen.path)
+        self._admit(outcome)
+        if outcome.state is not _REGISTERED:
+            return
+        seen = outcome.seen
+        outcome.headers = fitsio.read_headers(f"{self.raw}/{seen.path}", n_bytes=seen.size)
         outcome.header_digest = outcome.headers.digest
 
     def _translate(self, outcome: Outcome) -> None:
         file, outcome.headers = outcome.headers, _NO_HEADERS
-        outcome.header_text = file.text
+        outcome.header = KeptHeader.of(file)
         name = outcome.seen.path.rpartition("/")[2]
         outcome.infos = headers.translate(
-            file, file_name=name, profiles=self.profiles, site=self.site
+            file, file_name=name, profiles=self.profiles, site=self.site, now=self.now
         )
+        self._look_again(outcome)
 
     def _look_again(self, outcome: Outcome) -> None:
         seen = outcome.seen

@@ -239,6 +239,14 @@ def finishing(delivery: Delivery, result: dict[str, Any] | None = None) -> Itera
         after_commit(courier.wake)
 
 
+def put_off(delivery: Delivery, until: datetime, result: dict[str, Any]) -> None:
+    """Queue a running job again for later, with what it has done so far; it was no failed start."""
+    left = {"lease_until": None, "worker": None, "starts": Job.starts - 1, "result": result}
+    with transaction():
+        _own(delivery, state=JobState.QUEUED, not_before=until, **left)
+        events.publish("job", job=delivery.job_id, state=JobState.QUEUED)
+
+
 def fail(delivery: Delivery, error: str) -> None:
     """End a running job as failed, for a reason an observer can read."""
     _end_running(delivery, JobState.FAILED, error)

@@ -50,13 +50,13 @@ class Members:
     products: list[Frame] = field(default_factory=list)
 
 
-def of_frames(frames: Iterable[Frame]) -> Lineage:
-    """Return where frames came from and what became of them, in a handful of queries."""
+def of_frames(user: User, frames: Iterable[Frame]) -> Lineage:
+    """Return where frames came from and what became of them, as far as `user` may see that."""
     found = Lineage()
     ids = sorted({frame.id for frame in frames})
     for some in _batches(ids):
-        _add_products(found, some)
-        _add_superflats(found, some)
+        _add_products(found, user, some)
+        _add_superflats(found, user, some)
     for some in _batches(sorted(set(found.product_of.values()))):
         _add_masters(found, some)
     return found
@@ -67,11 +67,25 @@ def of_blocks(user: User, blocks: Iterable[Block]) -> dict[int, Members]:
     ids = [block.id for block in blocks]
     found = {block_id: Members() for block_id in ids}
     for some in _batches(ids):
-        for entry in _entries(user, some):
+        entries = _entries(user, some)
+        seen = _seen(user, [entry.product_id for entry in entries if entry.product_id])
+        for entry in entries:
             found[entry.block_id].raws.append(entry.frame)
-            if entry.product is not None:
+            if entry.product is not None and entry.product_id in seen:
                 found[entry.block_id].products.append(entry.product)
     return found
+
+
+def _seen(user: User, frame_ids: Sequence[int]) -> set[int]:
+    """Return which of some frames `user` may see."""
+    if access.sees_every_frame(user):
+        return set(frame_ids)
+    mine = select(Frame.id).where(access.may_see(user, Frame))
+    return {
+        frame_id
+        for some in _batches(frame_ids)
+        for frame_id in db.session.scalars(mine.where(Frame.id.in_(some)))
+    }
 
 
 def _entries(user: User, block_ids: Sequence[int]) -> Sequence[BlockFrame]:
@@ -85,7 +99,7 @@ def _entries(user: User, block_ids: Sequence[int]) -> Sequence[BlockFrame]:
     return db.session.scalars(query).all()
 
 
-def _add_products(found: Lineage, ids: Sequence[int]) -> None:
+def _add_products(found: Lineage, user: User, ids: Sequence[int]) -> None:
     edges = (
         select(FrameParent.parent_id, FrameParent.child_id)
         .join(Frame, Frame.id == FrameParent.child_id)
@@ -93,17 +107,20 @@ def _add_products(found: Lineage, ids: Sequence[int]) -> None:
         .order_by(FrameParent.child_id)
     )
     either = FrameParent.parent_id.in_(ids) | FrameParent.child_id.in_(ids)
-    for raw_id, product_id in db.session.execute(edges.where(either)):
-        found.product_of[raw_id] = product_id
-        found.raw_of[product_id] = raw_id
+    pairs = db.session.execute(edges.where(either)).all()
+    seen = _seen(user, sorted({frame_id for pair in pairs for frame_id in pair}))
+    for raw_id, product_id in pairs:
+        if raw_id in seen and product_id in seen:
+            found.product_of[raw_id] = product_id
+            found.raw_of[product_id] = raw_id
 
 
-def _add_superflats(found: Lineage, ids: Sequence[int]) -> None:
+def _add_superflats(found: Lineage, user: User, ids: Sequence[int]) -> None:
     links = (
         select(SuperflatLink.frame_id, Block.id, Frame.path, Frame.thumb)
         .join(Block, Block.id == SuperflatLink.block_id)
         .outerjoin(Frame, Frame.id == Block.master_id)
-        .where(SuperflatLink.frame_id.in_(ids))
+        .where(SuperflatLink.frame_id.in_(ids), access.may_see(user, Block))
     )
     for frame_id, block_id, path, thumb in db.session.execute(links):
         found.superflat_of[frame_id] = Superflat(block_id, path, thumb)

@@ -15,7 +15,6 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     DateTime,
-    Row,
     Select,
     Text,
     True_,
@@ -30,8 +29,9 @@ from sqlalchemy import (
 
 from app.db import db
 from app.errors import InvalidRequestError
-from app.models import Camera, Frame, User
+from app.models import Camera, Frame, Proposal, User
 from app.services import access, frames
+from app.services.row_text import RowText
 
 PAGE: Final = 100
 MAX_PAGE: Final = 1000
@@ -78,6 +78,10 @@ _UNDATED: Final = (
     select(*_SHOWN).where(Frame.start_utc.is_(None)).order_by(Frame.id.desc()).limit(bindparam("n"))
 )
 _UNDATED_BEHIND: Final = _UNDATED.where(Frame.id < bindparam("frame_id"))
+_AS_TEXT: Final = RowText(_SHOWN)
+_TOLD: Final = {
+    query: _AS_TEXT.query(query) for query in (_DATED, _DATED_BEHIND, _UNDATED, _UNDATED_BEHIND)
+}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR: Final = re.compile(r"(-?\d{1,18}|u)\.(\d{1,18})", re.ASCII)
 # A night begins less than a day before its date does in UTC and ends less than two behind; what
@@ -101,6 +105,7 @@ class Wanted:
     valid: bool | None = None
     state: str | None = None
     contains: str = ""
+    proposal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ class Cursor:
 class FramePage:
     """Some frames, each with `FIELDS` in this order, its time plain UTC; `after` continues."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Sequence[Any]]
     after: Cursor | None
 
     def records(self) -> list[dict[str, Any]]:
@@ -161,7 +166,7 @@ def page_of(
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidRequestError(limit=f"must be from 1 to {MAX_PAGE}")
     conditions = [*seen_by(user), *_conditions(wanted)]
-    found: list[Row[Any]] = []
+    found: list[Sequence[Any]] = []
     if after is None or after.start is not None:
         query = _DATED if after is None else _DATED_BEHIND
         found += _read(query, [*conditions, *_period(wanted)], after, limit + 1)
@@ -172,19 +177,22 @@ def page_of(
     return FramePage(found[:limit], _cursor_of(found[limit - 1]) if len(found) > limit else None)
 
 
-def _cursor_of(row: Row[Any]) -> Cursor:
+def _cursor_of(row: Sequence[Any]) -> Cursor:
     start: datetime | None = row[_START]
     return Cursor(start and start.replace(tzinfo=UTC), row[0])
 
 
 def _read(
     query: Select[Any], conditions: Sequence[ColumnElement[bool]], after: Cursor | None, n: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[Sequence[Any]]:
     values: dict[str, Any] = {"n": n}
     if after is not None:
         values |= {"start": after.start, "frame_id": after.frame_id}
-    query = query.where(*conditions) if conditions else query
-    return db.session.connection().execute(query, values).all()
+    connection = db.session.connection()
+    if connection.dialect.name != "sqlite":
+        return connection.execute(query.where(*conditions), values).all()
+    told = _AS_TEXT.query(query.where(*conditions)) if conditions else _TOLD[query]
+    return _AS_TEXT.rows(connection.scalar(told, values))
 
 
 def seen_by(user: User | None) -> list[ColumnElement[bool]]:
@@ -208,6 +216,8 @@ def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         yield _among(_COLUMNS["camera_id"], _camera_ids(wanted.camera))
     if wanted.object_name is not None:
         yield _among(_COLUMNS["object_name"], _spellings(wanted.object_name))
+    if wanted.proposal is not None:
+        yield _among(_COLUMNS["proposal_id"], _proposal_ids(wanted.proposal))
     yield from _named(wanted.contains)
 
 
@@ -244,6 +254,11 @@ def _camera_ids(camera: str) -> Sequence[int]:
         names = ", ".join(f"{row.id} ({row.name})" for row in known) or "none yet"
         raise InvalidRequestError(camera=f"there is no such camera; these are: {names}")
     return found
+
+
+def _proposal_ids(code: str) -> Sequence[int]:
+    same = func.lower(Proposal.code) == code.lower()
+    return db.session.scalars(select(Proposal.id).where(same)).all()
 
 
 def _spellings(name: str) -> Sequence[str]:

@@ -47,7 +47,9 @@ def find(user: User | None, relative: str) -> Path:
 def _located(relative: str) -> Path:
     try:
         return paths.current().locate(relative)
-    except (OSError, RuntimeError) as error:  # a name no file can have; links in a circle
+    # A name no file can have, links in a circle or out of the house: whatever is not there is
+    # refused in the same words.
+    except (NotFoundError, OSError, RuntimeError) as error:
         raise NotFoundError("no such file") from error
 
 

@@ -185,7 +185,7 @@ def page_of(
     total = db.session.scalar(
         select(func.count(Frame.id)).where(access.may_see(user, Frame), *where)
     )
-    query = access.visible_to(user, Frame).where(*where, *_after(after_id))
+    query = access.visible_to(user, Frame).where(*where, *_after(user, after_id))
     query = query.order_by(Frame.start_utc.is_(None), Frame.start_utc, Frame.id)
     found = db.session.scalars(query.options(joinedload(Frame.camera)).limit(PAGE + 1)).all()
     shown = found[:PAGE]
@@ -196,9 +196,10 @@ def page_of(
     )
 
 
-def _after(frame_id: int | None) -> list[ColumnElement[bool]]:
+def _after(user: Person, frame_id: int | None) -> list[ColumnElement[bool]]:
     """Return the condition for what stands behind a frame in order of time."""
-    last = db.session.get(Frame, frame_id) if frame_id is not None else None
+    mine = access.visible_to(user, Frame).where(Frame.id == frame_id)
+    last: Frame | None = db.session.scalar(mine) if frame_id is not None else None
     if last is None:
         return []
     if last.start_utc is None:
@@ -220,7 +221,8 @@ def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
         .where(BlockFrame.frame_id.in_(rows), access.may_see(user, Block))
         .order_by(Block.id)
     ).all()
-    made = select(Frame).where(Frame.id.in_([e.product_id for e in entries if e.product_id]))
+    product_ids = [e.product_id for e in entries if e.product_id]
+    made = access.visible_to(user, Frame).where(Frame.id.in_(product_ids))
     products = {frame.id: frame for frame in db.session.scalars(made)}
     for frame_id, product_id, block in entries:
         rows[frame_id].blocks.append(block)
@@ -332,18 +334,14 @@ def counted(user: Person, blocks: Sequence[Block]) -> Sequence[BlockRow]:
     """Return blocks with the number of their frames and their newest jobs."""
     ids = [one.id for one in blocks]
     parts = {child.id: one.id for one in blocks if one.is_group for child in one.children}
-    counts = db.session.execute(
-        select(BlockFrame.block_id, func.count(), func.count(BlockFrame.product_id))
-        .where(BlockFrame.block_id.in_([*ids, *parts]))
-        .group_by(BlockFrame.block_id)
-    )
+    counts = db.session.execute(_counts(user, [*ids, *parts]))
     totals = dict.fromkeys(ids, (0, 0))
     for block_id, n_frames, n_products in counts:
         home = parts.get(block_id, block_id)
         if home in totals:
             totals[home] = totals[home][0] + n_frames, totals[home][1] + n_products
     newest = jobs_of_blocks(user, ids)
-    lacking = shortfalls.of_blocks([*ids, *parts])
+    lacking = shortfalls.of_blocks(user, [*ids, *parts])
     missing = {
         one.id: shortfalls.short(
             word
@@ -353,6 +351,24 @@ def counted(user: Person, blocks: Sequence[Block]) -> Sequence[BlockRow]:
         for one in blocks
     }
     return [BlockRow(one, *totals[one.id], newest.get(one.id), missing[one.id]) for one in blocks]
+
+
+def _counts(user: Person, block_ids: Sequence[int]) -> Select[int, int, int]:
+    """Return the query for how many frames `user` sees in each block, and products of them."""
+    query = (
+        select(BlockFrame.block_id, func.count(), func.count(BlockFrame.product_id))
+        .where(BlockFrame.block_id.in_(block_ids))
+        .group_by(BlockFrame.block_id)
+    )
+    if access.sees_every_frame(user):  # the link alone tells, without a look at the frame
+        return query
+    return query.join(Frame, Frame.id == BlockFrame.frame_id).where(access.may_see(user, Frame))
+
+
+def parts_of(user: Person, block: Block) -> Sequence[Block]:
+    """Return the blocks of one band in a block of all bands, as far as this user may see them."""
+    query = access.visible_to(user, Block).where(Block.parent_id == block.id)
+    return db.session.scalars(query.order_by(Block.id)).all()
 
 
 def jobs_of_blocks(user: Person, block_ids: Sequence[int]) -> Mapping[int, Job]:

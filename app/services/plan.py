@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
-from sqlalchemy import select, true
+from sqlalchemy import ColumnElement, select, true
 
 from app.db import db, transaction
 from app.models import Block, BlockFrame, BlockKind, Frame, Job, Level, User
@@ -46,7 +46,8 @@ def preview(night: date, *, user: User | None) -> Plan:
     query = access.visible_to(user, Frame).where(Frame.night == night, Frame.level == Level.RAW)
     found = db.session.scalars(query.order_by(Frame.start_utc, Frame.id)).all()
     at = settings.snapshot()
-    blocks, aside = grouped(found, night, at)
+    grouped_ones, aside = grouped(found, night, at)
+    blocks = _seen(grouped_ones, user)
     science, borrowed = _calibrated(blocks, Shelf(blocks, at, access.may_see(user, Frame)))
     warnings = tuple(_warnings(blocks, science))
     return Plan(night, tuple(blocks), science, tuple(aside), warnings, borrowed)
@@ -55,14 +56,16 @@ def preview(night: date, *, user: User | None) -> Plan:
 def apply(night: date, *, owner: User | None) -> Sequence[Block]:
     """Make the blocks of a night, and those of near nights that it borrows masters from.
 
-    Done again, it adds only what has come since.
+    Done again, it adds only what has come since. Frames its owner may not have reduced, and
+    blocks with such frames, are left to those who may.
     """
     with transaction():
         at = settings.snapshot()
         _hold_loose(night, at)
-        planned, _ = grouped(_raw_frames(night), night, at)
-        _, borrowed = _calibrated(planned, Shelf(planned, at, true()))
-        return [store(block, owner) for block in (*planned, *borrowed)]
+        rule = true() if owner is None else access.may_change(owner)
+        planned, _ = grouped(_raw_frames(night, rule), night, at)
+        _, borrowed = _calibrated(planned, Shelf(planned, at, rule))
+        return [store(block, owner) for block in _changeable((*planned, *borrowed), owner)]
 
 
 def process(night: date, owner: User | None) -> Sequence[Job]:
@@ -112,11 +115,32 @@ def auto() -> Job | None:
 # Grouping
 
 
-def _raw_frames(night: date) -> Sequence[Frame]:
+def _raw_frames(night: date, rule: ColumnElement[bool]) -> Sequence[Frame]:
     """Return a night's raw frames, locked: two plans of one night are made one after the other."""
-    query = select(Frame).where(Frame.night == night, Frame.level == Level.RAW)
+    query = select(Frame).where(Frame.night == night, Frame.level == Level.RAW, rule)
     ordered = query.order_by(Frame.start_utc, Frame.id)
     return db.session.scalars(ordered.with_for_update(of=Frame)).all()
+
+
+def _changeable(blocks: Sequence[PlannedBlock], owner: User | None) -> list[PlannedBlock]:
+    """Return the planned blocks without those made before that are other people's too."""
+    ids = [block.block_id for block in blocks if block.block_id is not None]
+    others = access.others_blocks(owner, ids)
+    return [block for block in blocks if block.block_id not in others]
+
+
+def _seen(blocks: Sequence[PlannedBlock], user: User | None) -> list[PlannedBlock]:
+    """Return the planned blocks without the numbers of those made before that are not seen."""
+    if access.sees_every_frame(user):
+        return list(blocks)
+    ids = [block.block_id for block in blocks if block.block_id is not None]
+    seen = set(
+        db.session.scalars(select(Block.id).where(Block.id.in_(ids), access.may_see(user, Block)))
+    )
+    return [
+        block if block.block_id is None or block.block_id in seen else replace(block, block_id=None)
+        for block in blocks
+    ]
 
 
 def _hold_loose(night: date, at: Snapshot) -> None:
@@ -170,6 +194,8 @@ def _process_due(blocks: Sequence[Block], owner: User | None) -> list[Job]:
     cameras = {block.camera_id for block in due if block.kind in CALIBRATIONS}
     again = [b for b in blocks if b.kind == BlockKind.SCI and b.camera_id in cameras]
     again += _waiting_elsewhere(cameras, blocks)
+    others = access.others_blocks(owner, [block.id for block in again])
+    again = [block for block in again if block.id not in others]
     wanted = {block.id: block for block in [*due, *again] if block.is_valid}
     if owner is None:  # who asks by hand may try again what failed before
         wanted = {n: block for n, block in wanted.items() if not processing.has_failed(block)}

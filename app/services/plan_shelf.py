@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, select
 
 from app.db import db
 from app.models import Block, BlockFrame, BlockKind, Frame, Level
-from app.services import calibrations
+from app.services import calibrations, likeness
 from app.services.calibration_key import MEMBER_KINDS, Tolerances, same_exposure
 from app.services.calibrations import CalibrationChoice, Candidate, Memory
 from app.services.plan_blocks import CALIBRATIONS, PlannedBlock, grouped
@@ -67,7 +67,7 @@ class Shelf:
         return [one.plan_key for one in found if one.plan_key]
 
     def _fitting(self, blocks: Sequence[PlannedBlock], frame: Frame) -> list[PlannedBlock]:
-        return [b for b in blocks if calibrations.fits(b.first, frame, b.kind, self._near)]
+        return [b for b in blocks if likeness.fits(b.first, frame, b.kind, self._near)]
 
     def _is_enough(self, block: PlannedBlock, frame: Frame) -> bool:
         """Tell whether nothing better can be found farther away: a dark may have to be scaled."""
@@ -97,7 +97,7 @@ class Shelf:
         reach = timedelta(days=days)
         query = (
             select(Frame.night)
-            .where(*loose([kind]), *calibrations.fitting(frame, kind, self._near), self._seen)
+            .where(*loose([kind]), *likeness.fitting(frame, kind, self._near), self._seen)
             .where(Frame.night.between(night - reach, night + reach), Frame.night != night)
         )
         near = {one for one in db.session.scalars(query.distinct()) if one is not None}

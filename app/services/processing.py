@@ -13,7 +13,6 @@ from app.models import (
     Block,
     BlockFrame,
     BlockKind,
-    Frame,
     Job,
     JobNeed,
     JobState,
@@ -30,10 +29,10 @@ STEPS: Final = {
     "ov": "overscan, trim, bias, dark and flat",
     "sf": "super-flat",
     "mc": "masks",
-    "am": "astrometry and co-add",
+    "am": "astrometry, sources and zero point",
     "co": "co-add",
 }
-EXISTING: Final = ("ov", "mc")
+EXISTING: Final = ("ov", "mc", "am")
 _SEPARATORS: Final = re.compile(r"[\s,;+]+")
 _ORDER: Final = (BlockKind.BIAS, BlockKind.DARK, BlockKind.FLAT, BlockKind.FRINGE, BlockKind.SCI)
 
@@ -108,24 +107,13 @@ def _queue(block: Block, owner: User | None, steps: Sequence[str]) -> Job:
         PROCESS_BLOCK,
         {"block_id": block.id, "code": "".join(steps), "frames": len(block.entries)},
         label=label(block),
-        owner=None if _hides_frames(block, owner) else owner,
+        # whose log names frames must see them all
+        owner=None if access.hiding_blocks(owner, [block.id]) else owner,
         needs=_under_way_before(block),
         dedupe_key=dedupe_key(block),
     )
     events.publish("block", block=block.id)
     return job
-
-
-def _hides_frames(block: Block, owner: User | None) -> bool:
-    """Tell whether a block has frames `owner` may not see, which the job's log would name."""
-    if access.sees_every_frame(owner):
-        return False
-    hidden = (
-        select(Frame.id)
-        .join(BlockFrame, BlockFrame.frame_id == Frame.id)
-        .where(BlockFrame.block_id == block.id, ~access.may_see(owner, Frame))
-    )
-    return db.session.scalar(hidden.limit(1)) is not None
 
 
 def dedupe_key(block: Block) -> str:

@@ -2,7 +2,9 @@
 
 import re
 import secrets
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -16,6 +18,7 @@ from app.services.select_views import views_for
 
 NEWEST: Final = "query_result.csv"  # the fixed name under TMP/: the caller's newest
 MAX_BYTES: Final = 64 << 20
+PARTIAL_KEPT_S: Final = 86_400.0
 KEPT_RESULTS: Final = 5  # of each user
 _LEADING: Final = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 _OWN_RESULT: Final = re.compile(r"query_u(\d+)_\w+\.csv")
@@ -41,6 +44,7 @@ def run(user: User, sql: str) -> QueryResult:
         If as many queries as may run at once are running.
     """
     statement = _one_select(sql)
+    _sweep_partial_results()
     stamp = f"{utcnow():%Y%m%dT%H%M%S%f}"
     name = f"query_u{user.id}_{stamp}_{secrets.token_hex(4)}.csv"
     path = paths.current().tmp_results / name
@@ -91,7 +95,7 @@ def result_file(user: User, name: str) -> Path:
     owned = _OWN_RESULT.fullmatch(name)
     is_own = owned is not None and int(owned[1]) == user.id
     if not is_own and not user.is_staff and not user.is_superuser:
-        raise NotFoundError("no such result")
+        raise NotFoundError("no such file")  # in the words of every other file
     return paths.safe_join(folder, name)
 
 
@@ -127,3 +131,11 @@ def _results_of(user: User) -> list[Path]:
 def _forget_old_results(user: User) -> None:
     for path in _results_of(user)[:-KEPT_RESULTS]:
         path.unlink(missing_ok=True)
+
+
+def _sweep_partial_results() -> None:
+    """Remove answers that nobody writes any more: a process that is killed leaves its own."""
+    for path in paths.current().tmp_results.glob(".query_*.csv"):
+        with suppress(FileNotFoundError):  # finished or swept by another just now
+            if time.time() - path.stat().st_mtime > PARTIAL_KEPT_S:
+                path.unlink()

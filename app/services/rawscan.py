@@ -20,9 +20,9 @@ from app.errors import UnavailableError
 from app.models import FileState, ScannedFile
 from app.paths import RAW_PREFIX
 from app.services import events, identity, scanned_files
-from app.services.cameras import CameraBook
 from app.services.filewalk import KnownRow, Seen, Walk, is_gone
 from app.services.intake import Intake, Known, Outcome, is_settled
+from app.services.scanned_files import Books
 from app.wording import counted
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ Todo = list[tuple[Seen, Known | None]]
 
 MISSING: Final = str(FileState.MISSING)
 REGISTERED: Final = str(FileState.REGISTERED)
-BATCH: Final = 256  # files a transaction
+_MISSING: Final = FileState.MISSING
+BATCH: Final = 1024  # files a transaction
 _CHUNK: Final = 32  # files read at a time: their headers stay in the processor's cache
 _BATCH_S: Final = 2.0  # and no longer than this between two, so that pages see files arrive
 _PULSE_S: Final = 0.5  # between two calls of `check`
@@ -124,7 +125,7 @@ class Scan:
     _walk: Walk = field(init=False)
     _known: dict[str, KnownRow] = field(init=False)
     _waiting: dict[str, datetime] = field(init=False)
-    _book: CameraBook = field(init=False, default_factory=CameraBook)
+    _books: Books = field(init=False, default_factory=Books)
     _pulse_at: float = field(init=False, default=0.0)
 
     @_swept_by_hand()
@@ -229,30 +230,31 @@ class Scan:
         """Read a few files; those that went away since the walk are known to be looked for."""
         outcomes = intake.judge(todo)
         for outcome in outcomes:
-            if outcome.state == FileState.MISSING and outcome.known is not None:
+            if outcome.state is _MISSING and outcome.known is not None:
                 self._known[outcome.known.path] = outcome.known[:-1]
-        return [outcome for outcome in outcomes if outcome.state != FileState.MISSING]
+        return [outcome for outcome in outcomes if outcome.state is not _MISSING]
 
     def _store(self, batch: Sequence[Outcome]) -> None:
         comparison = identity.Comparison(self.root)
         comparison.settle(batch)
         news = [outcome for outcome in batch if outcome.is_news]
         try:
-            scanned_files.record(news, self._book, comparison.hashes)
+            scanned_files.record(news, self._books, comparison.hashes)
         except OperationalError:  # the database is locked or its disk full: no file's fault
             raise
         except _REFUSALS:
             log.warning("a batch of %s was refused; trying one by one", counted(len(news), "file"))
             news = [outcome for outcome in news if self._store_alone(outcome)]
-        self.report.counts.update(str(outcome.state) for outcome in batch)
-        self.report.changes += [Change(o.seen.path, str(o.state), o.reason) for o in news]
+        names = {state: str(state) for state in FileState}
+        self.report.counts.update([names[outcome.state] for outcome in batch])
+        self.report.changes += [Change(o.seen.path, names[o.state], o.reason) for o in news]
 
     def _store_alone(self, outcome: Outcome) -> bool:
         """Store one file; one whose values the database will not have is quarantined."""
         path = outcome.seen.path
         for _ in range(2):
             try:
-                scanned_files.record([outcome], self._book, {})
+                scanned_files.record([outcome], self._books, {})
             except OperationalError:
                 raise
             except _REFUSALS as error:

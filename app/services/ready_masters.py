@@ -10,7 +10,7 @@ from app import paths
 from app.db import db, transaction
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import Block, BlockKind, Frame, Level, User
-from app.services import cameras, events, registration
+from app.services import access, audit, cameras, events, media, registration
 from reduction import fitsio, headers
 from reduction.cards import FileHeaders
 from reduction.errors import BadFileError
@@ -47,10 +47,10 @@ def register(kind: BlockKind, filepath: str, *, owner: User | None) -> Block:
     InvalidRequestError
         If the file, its mask or what its header must say is not there.
     """
-    found = _found(kind, filepath)
+    found = _found(kind, filepath, owner)
     sha256 = fitsio.content_sha256(found.path)
     with transaction():
-        frame = _frame(kind, found, sha256)
+        frame = _frame(kind, found, sha256, owner)
         block = Block(
             kind=kind,
             band=frame.band if kind in _BANDED else None,
@@ -64,17 +64,14 @@ def register(kind: BlockKind, filepath: str, *, owner: User | None) -> Block:
         block.master = frame
         db.session.add(block)
         db.session.flush()
+        audit.note(owner, "registered", block, found.relative)
         events.publish("block", block=block.id)
     return block
 
 
-def _found(kind: BlockKind, filepath: str) -> _Found:
-    here = paths.current()
-    try:
-        path = here.locate(filepath)
-    except NotFoundError:
-        raise InvalidRequestError("Unable to find file") from None
-    if not path.is_file():
+def _found(kind: BlockKind, filepath: str, owner: User | None) -> _Found:
+    path = _seen_file(owner, filepath)
+    if path is None:
         raise InvalidRequestError("Unable to find file")
     try:
         file = fitsio.read_headers(path)
@@ -83,8 +80,17 @@ def _found(kind: BlockKind, filepath: str) -> _Found:
         raise InvalidRequestError(str(error)) from error
     cards = read_master_cards(file)
     _check(kind, cards)
-    mask = _mask(path, cards.mask_name, file) if kind in _MASKED else ""
-    return _Found(path, here.relative(path), info, cards, mask)
+    mask = _mask(path, cards.mask_name, file, owner) if kind in _MASKED else ""
+    return _Found(path, paths.current().relative(path), info, cards, mask)
+
+
+def _seen_file(owner: User | None, relative: str) -> Path | None:
+    """Return a file of the data root that `owner` may fetch; None, the house itself, any."""
+    try:
+        path = media.find(owner, relative) if owner else paths.current().locate(relative)
+        return path if path.is_file() else None
+    except (NotFoundError, OSError, RuntimeError):
+        return None
 
 
 def _translated(file: FileHeaders, path: Path) -> FrameInfo:
@@ -105,26 +111,27 @@ def _check(kind: BlockKind, cards: MasterCards) -> None:
         raise InvalidRequestError("BAND must say which filter the master is for")
 
 
-def _mask(path: Path, name: str, file: FileHeaders) -> str:
+def _mask(path: Path, name: str, file: FileHeaders, owner: User | None) -> str:
     """Return where the mask lies; a product of ours has its own inside."""
     planes = {hdu.cards.text("EXTNAME").strip().upper() for hdu in file.hdus}
     if not name and planes >= _OUR_PLANES:
         return ""
-    try:
-        mask = paths.safe_join(path.parent, name)
-    except NotFoundError:
-        raise InvalidRequestError(f"Could not find {name}") from None
-    if not name or not mask.is_file():
+    beside = f"{paths.current().relative(path.parent)}/{name}"
+    mask = _seen_file(owner, beside) if name else None
+    if mask is None or not mask.is_relative_to(path.parent.resolve()):
         raise InvalidRequestError(f"Could not find {name or 'MASK_NAME'}")
     return paths.current().relative(mask)
 
 
-def _frame(kind: BlockKind, found: _Found, sha256: str) -> Frame:
+def _frame(kind: BlockKind, found: _Found, sha256: str, owner: User | None) -> Frame:
     """Return the row of the master, valid from now on; one a scan made before is taken over."""
     known = select(Frame).where(Frame.path == found.relative, Frame.part == 0)
-    frame = db.session.scalar(known) or Frame(
-        path=found.relative, notes=["registered from a file made elsewhere"]
-    )
+    frame = db.session.scalar(known)
+    if frame is not None:
+        access.check_change(owner, frame)
+        access.check_validate(owner, frame)
+    else:
+        frame = Frame(path=found.relative, notes=["registered from a file made elsewhere"])
     for name, value in _columns(kind, found).items():
         setattr(frame, name, value)
     frame.content_sha256 = sha256

@@ -6,10 +6,9 @@ from datetime import date
 from enum import Enum
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from app.models import Level
-from app.paths import RAW_PREFIX
 from reduction.frameinfo import FrameInfo
 
 FOREIGN_MASTER: Final = (
@@ -46,25 +45,46 @@ _LARGEST_COUNT: Final = 2**31 - 1  # of an integer column
 _EIGHT_BITS: Final = 8
 
 
+# What each frame has of its own, in the order of `own_values`.
+OWN: Final = (*_MOVING_FLOATS, "start_utc", "mid_utc", "night", "extras", "doubts")
+_moving_values = attrgetter(*_MOVING_FLOATS)
+
+
 def header_columns(info: FrameInfo) -> dict[str, Any]:
     """Return the columns that follow from the header; the same again whenever it is read."""
-    steady = _steady_columns(_steady_values(info))
-    doubts = {name: clean(why) for name, why in info.doubts.items()} | steady["doubts"]
-    moving = {name: _finite(name, getattr(info, name), doubts) for name in _MOVING_FLOATS}
     return {
-        **steady,
-        **moving,
-        "start_utc": info.start_utc,
-        "mid_utc": info.mid_utc,
-        "night": info.night,
-        "extras": plain(info.extras) if info.extras else {},
-        "doubts": doubts,
+        **shared_columns(info),
+        **dict(zip(OWN, own_values(info), strict=True)),
         "origins": {n: _origin(o.card, o.rule, o.doubt) for n, o in info.origins.items()},
     }
 
 
+def shared_columns(info: FrameInfo) -> Mapping[str, Any]:
+    """Return those columns in which the frames of a camera are alike, once for all that are."""
+    return _steady_columns(_steady_values(info)).columns
+
+
+def own_values(info: FrameInfo) -> tuple[Any, ...]:
+    """Return the values of the columns in `OWN`."""
+    doubts: dict[str, Any] = {name: clean(why) for name, why in info.doubts.items()}
+    moving: tuple[float | None, ...] = _moving_values(info)
+    if not all(map(_is_plain, moving)):
+        named = zip(_MOVING_FLOATS, moving, strict=True)
+        moving = tuple([_finite(name, value, doubts) for name, value in named])
+    extras = plain(info.extras) if info.extras else {}
+    doubts |= _steady_columns(_steady_values(info)).doubts
+    return *moving, info.start_utc, info.mid_utc, info.night, extras, doubts
+
+
+class _Steady(NamedTuple):
+    """What the steady values of a frame become, and what is doubted of them."""
+
+    columns: Mapping[str, Any]
+    doubts: Mapping[str, str]
+
+
 @lru_cache(maxsize=512)
-def _steady_columns(values: tuple[Any, ...]) -> dict[str, Any]:
+def _steady_columns(values: tuple[Any, ...]) -> _Steady:
     info = FrameInfo(**dict(zip(_STEADY, values, strict=True)))
     doubts: dict[str, Any] = {}
     columns: dict[str, Any] = {name: _text(getattr(info, name)) for name in _TEXTS}
@@ -74,29 +94,18 @@ def _steady_columns(values: tuple[Any, ...]) -> dict[str, Any]:
         columns[name] = _count(name, getattr(info, name), doubts)
     for name in _AS_THEY_ARE:
         columns[name] = getattr(info, name)
-    return columns | {
+    columns |= {
         "kind": str(info.kind),
         "readout_key": readout_key(info),
         "steps_done": sorted(info.done),
-        "doubts": doubts,
     }
+    return _Steady(columns, doubts)
 
 
 def first_columns(info: FrameInfo) -> dict[str, Any]:
     """Return the columns that are ours to decide when a frame is first met, and people's after."""
     is_master = info.level == Level.MASTER
     return {"is_valid": not is_master, "notes": [FOREIGN_MASTER] if is_master else []}
-
-
-def file_columns(path: str, part: int, size: int, sha256: str) -> dict[str, Any]:
-    """Return the columns that say where a frame lies; `path` is relative to RAW."""
-    return {
-        "path": f"{RAW_PREFIX}/{path}",
-        "part": part,
-        "file_name": path.rpartition("/")[2],
-        "size": size,
-        "content_sha256": sha256,
-    }
 
 
 def readout_key(info: FrameInfo) -> str:
@@ -141,6 +150,10 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
 
 def _text(value: str | None) -> str | None:
     return None if value is None else clean(value)
+
+
+def _is_plain(value: float | None) -> bool:
+    return value is None or math.isfinite(value)
 
 
 def _finite(name: str, value: float | None, doubts: dict[str, Any]) -> float | None:

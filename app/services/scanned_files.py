@@ -1,54 +1,91 @@
 """The rows behind RAW: what a scan found of each file is written here, a batch at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import func, select, update
 
 from app.db import Base, db, transaction, utcnow
-from app.models import FileState, Frame, FrameParent, Proposal, ScannedFile
-from app.services import events
-from app.services.bulk_insert import bulk_insert
+from app.models import FileState, Frame, FrameParent, Level, Proposal, ScannedFile
+from app.paths import RAW_PREFIX
+from app.services import events, frames
+from app.services.bulk_insert import Row, bulk_insert
 from app.services.cameras import CameraBook
+from app.services.header_texts import HeaderBook
 from app.services.identity import MOVED
 from app.services.intake import Outcome
-from app.services.registration import file_columns, first_columns, header_columns
+from app.services.registration import OWN, first_columns, own_values, shared_columns
+from reduction.frameinfo import FrameInfo
 
+_ONE_PARENT: Final = ("raw", "original", "parent")  # roles of which a frame has one parent
 _CHUNK: Final = 500  # ids in one statement
 _GONE: Final = "It is no longer in RAW."
 
 Columns = dict[str, Any]
 
+# Of a frame's columns those in which it differs from others, in the order of `_NewFrame.own`.
+_OWN: Final = (
+    *OWN,
+    *("path", "part", "file_name", "size", "content_sha256"),
+    *("header_text", "header_changes", "header_base_id", "file_id"),
+)
+_NIGHT, _BASE_ID, _FILE_ID = map(_OWN.index, ("night", "header_base_id", "file_id"))
+_OWN_OF_FILE: Final = ("path", "size", "mtime_ns", "header_digest", "content_sha256")
 
-def record(outcomes: Sequence[Outcome], book: CameraBook, hashes: Mapping[int, str]) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What is known of cameras and their headers, for the length of one scan."""
+
+    cameras: CameraBook = field(default_factory=CameraBook)
+    headers: HeaderBook = field(default_factory=HeaderBook)
+
+
+class _NewFrame(NamedTuple):
+    """The columns of a frame: what it shares with others of the batch, and its own."""
+
+    shared: Columns
+    own: list[Any]
+
+    @property
+    def night(self) -> date | None:
+        night: date | None = self.own[_NIGHT]
+        return night
+
+    def columns(self) -> Columns:
+        return self.shared | dict(zip(_OWN, self.own, strict=True))
+
+
+def record(outcomes: Sequence[Outcome], books: Books, hashes: Mapping[int, str]) -> None:
     """Write how a batch of files ended, and their frames, in one transaction.
 
     `hashes` are SHA-256 taken of files that are already stored, by id.
     """
-    frames = {o.seen.path: _frames_of(o, book) for o in outcomes}
+    batch = _Batch(books)
+    found = [(outcome, batch.frames_of(outcome)) for outcome in outcomes]
     with transaction():
         ids = _write_files(outcomes)
         _write_hashes(hashes)
         _name_originals(outcomes, ids)
-        proposals = _proposals(row for rows in frames.values() for row in rows)
-        for row in (row for rows in frames.values() for row in rows):
-            row["proposal_id"] = proposals.get(row["proposal_code"])
-        nights = {row["night"] for rows in frames.values() for row in rows}
+        batch.link(found)
         present = _present_frames(outcomes, ids)
-        new: list[Columns] = []
-        for outcome in outcomes:
+        nights = {row.night for _, rows in found for row in rows}
+        new: list[_NewFrame] = []
+        for outcome, rows in found:
             file_id = ids[outcome.seen.path]
-            rows = frames[outcome.seen.path]
             for row in rows:
-                row["file_id"] = file_id
-            old = present.get(file_id, [])
-            nights |= {frame.night for frame in old}
-            if outcome.state == FileState.REGISTERED:
+                row.own[_FILE_ID] = file_id
+            old = present.get(file_id)
+            if old is None:
+                new += rows
+            elif outcome.state == FileState.REGISTERED:
                 new += _renew(old, rows, outcome)
             else:
                 _lay_aside(old, outcome.reason)
-        _insert(Frame, new)
+            nights |= {frame.night for frame in old or ()}
+        _insert(Frame, new, _OWN)
         _publish(nights)
 
 
@@ -98,17 +135,32 @@ def _write_files(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """Insert or update the files' rows; return their ids by path."""
     now = utcnow()
     known = [o for o in outcomes if o.known is not None]
-    unknown = [_file_columns(o) for o in outcomes if o.known is None]
     ids = {o.seen.path: o.known.file_id for o in known if o.known is not None}
     changed = [_file_columns(o) | {"id": ids[o.seen.path], "changed_at": now} for o in known]
     if changed:
         db.session.execute(update(ScannedFile), changed)
-    if unknown:
+    if len(known) < len(outcomes):
         last = db.session.scalar(select(func.max(ScannedFile.id))) or 0
-        _insert(ScannedFile, unknown)
+        _insert(ScannedFile, _new_files(outcomes), _OWN_OF_FILE)
         query = select(ScannedFile.path, ScannedFile.id).where(ScannedFile.id > last)
-        ids |= dict(db.session.execute(query).all())
+        ids |= dict(db.session.connection().execute(query).all())
     return ids
+
+
+def _new_files(outcomes: Iterable[Outcome]) -> list[Row]:
+    """Return the rows of files that were not known."""
+    ends: dict[tuple[str, str, str], Columns] = {}
+    rows: list[Row] = []
+    for outcome in outcomes:
+        if outcome.known is None:
+            end = outcome.state, outcome.code, outcome.reason
+            shared = ends.get(end)
+            if shared is None:
+                shared = ends[end] = {"state": str(end[0]), "code": end[1], "reason": end[2]}
+            seen, digest = outcome.seen, outcome.header_digest
+            own = seen.path, seen.size, seen.mtime_ns, digest, outcome.content_sha256
+            rows.append((shared, own))
+    return rows
 
 
 def _file_columns(outcome: Outcome) -> Columns:
@@ -159,17 +211,45 @@ def _name_originals(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> None
 # Frames
 
 
-def _frames_of(outcome: Outcome, book: CameraBook) -> list[Columns]:
-    """Return the rows of a registered file's exposures, without the ids of other tables."""
-    seen = outcome.seen
-    rows: list[Columns] = []
-    for part, info in enumerate(outcome.infos):
-        row = header_columns(info)
-        row.update(file_columns(seen.path, part, seen.size, outcome.content_sha256))
-        row.update(first_columns(info))
-        row["camera_id"], row["header_text"] = book.id_of(info), outcome.header_text
-        rows.append(row)
-    return rows
+class _Batch:
+    """Makes the rows of a batch's frames; what those of a camera share is made once."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._shared: dict[tuple[int, int], Columns] = {}
+        self._steady: list[Mapping[str, Any]] = []  # held, for their ids are keys
+
+    def frames_of(self, outcome: Outcome) -> list[_NewFrame]:
+        """Return the rows of a registered file's exposures, without the ids of other tables."""
+        seen, kept = outcome.seen, outcome.header
+        file = [seen.path.rpartition("/")[2], seen.size, outcome.content_sha256]
+        texts = [kept.text, ""] if kept.layout is None else ["", kept.text]
+        path = f"{RAW_PREFIX}/{seen.path}"
+        return [
+            _NewFrame(
+                self._shared_of(info), [*own_values(info), path, part, *file, *texts, None, None]
+            )
+            for part, info in enumerate(outcome.infos)
+        ]
+
+    def _shared_of(self, info: FrameInfo) -> Columns:
+        steady, camera_id = shared_columns(info), self._books.cameras.id_of(info)
+        shared = self._shared.get((id(steady), camera_id))
+        if shared is None:
+            shared = {**steady, **first_columns(info), "camera_id": camera_id}
+            self._shared[id(steady), camera_id] = shared
+            self._steady.append(steady)
+        return shared
+
+    def link(self, frames: Sequence[tuple[Outcome, list[_NewFrame]]]) -> None:
+        """Put the ids of proposals and of header texts into rows, in the open transaction."""
+        proposals = _proposals(self._shared.values())
+        for shared in self._shared.values():
+            shared["proposal_id"] = proposals.get(shared["proposal_code"])
+        bases = self._books.headers.ids(outcome.header for outcome, _ in frames)
+        for outcome, rows in frames:
+            for row in rows:
+                row.own[_BASE_ID] = bases[outcome.header.layout]
 
 
 def _present_frames(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> dict[int, list[Frame]]:
@@ -187,16 +267,16 @@ def _present_frames(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> dict
     return present
 
 
-def _renew(old: Sequence[Frame], rows: Sequence[Columns], outcome: Outcome) -> list[Columns]:
+def _renew(old: Sequence[Frame], rows: Sequence[_NewFrame], outcome: Outcome) -> list[_NewFrame]:
     """Bring a file's present frames up to its header; return the rows of those it has not yet.
 
     A frame keeps its id and what people decided about it. What was made of pixels that are no
     longer there says so.
     """
     of_part = {frame.part: frame for frame in old}
-    new: list[Columns] = []
-    for row in rows:
-        frame = of_part.pop(row["part"], None)
+    new: list[_NewFrame] = []
+    for part, row in enumerate(rows):
+        frame = of_part.pop(part, None)
         if frame is None:
             new.append(row)
             continue
@@ -204,8 +284,13 @@ def _renew(old: Sequence[Frame], rows: Sequence[Columns], outcome: Outcome) -> l
             _note_replaced(frame)
         if outcome.moved_from is not None:
             _note(frame, f"The file was moved here from {frame.path}.")
-        for name in row.keys() - {"is_valid", "notes"}:
-            setattr(frame, name, row[name])
+        columns = row.columns()
+        is_corrected = frame.proposal_id != columns["proposal_id"]
+        for name in columns.keys() - {"is_valid", "notes"}:
+            setattr(frame, name, columns[name])
+        frame.origins = {}
+        if is_corrected:
+            _pass_on_proposal(frame)
     _lay_aside(of_part.values(), "The file no longer holds this exposure.")
     return new
 
@@ -217,10 +302,23 @@ def _lay_aside(frames: Iterable[Frame], reason: str) -> None:
 
 
 def _note_replaced(frame: Frame) -> None:
+    """Say of a frame that its pixels are others now, and have what was made of it made again."""
     when = f"{utcnow():%Y-%m-%d %H:%M} UTC"
     _note(frame, f"The file was replaced by another before {when}.")
     for product in _descendants(frame):
-        _note(product, f"{frame.file_name} was replaced after this was made: process it again.")
+        is_near = frame.proposal_id in (None, product.proposal_id)  # others may not know its name
+        name = frame.file_name if is_near else f"Frame {frame.id}"
+        reason = f"{name} was replaced after this was made"
+        _note(product, f"{reason}: process it again.")
+        frames.outdate([product], reason)
+
+
+def _pass_on_proposal(frame: Frame) -> None:
+    """Give the proposal of a frame to what was made of it alone."""
+    for product in _descendants(frame, _ONE_PARENT):
+        if product.level != Level.MASTER:
+            product.proposal_id, product.proposal_code = frame.proposal_id, frame.proposal_code
+            frames.changed(product)
 
 
 def _note(frame: Frame, text: str) -> None:
@@ -228,8 +326,8 @@ def _note(frame: Frame, text: str) -> None:
         frame.notes = [*frame.notes, text]
 
 
-def _descendants(frame: Frame) -> list[Frame]:
-    """Return every frame made from this one, directly or not."""
+def _descendants(frame: Frame, roles: Sequence[str] = ()) -> list[Frame]:
+    """Return every frame made from this one, directly or not; with `roles`, only in these."""
     found: dict[int, Frame] = {}
     parents = [frame.id]
     while parents:
@@ -238,6 +336,8 @@ def _descendants(frame: Frame) -> list[Frame]:
             .join(FrameParent, FrameParent.child_id == Frame.id)
             .where(FrameParent.parent_id.in_(parents))
         )
+        if roles:
+            query = query.where(FrameParent.role.in_(roles))
         children = [child for child in db.session.scalars(query) if child.id not in found]
         found |= {child.id: child for child in children}
         parents = [child.id for child in children]
@@ -260,10 +360,10 @@ def _proposals(rows: Iterable[Columns]) -> dict[str | None, int]:
     return ids
 
 
-def _insert(model: type[Base], rows: Sequence[Columns]) -> None:
+def _insert(model: type[Base], rows: Sequence[Row], own: tuple[str, ...]) -> None:
     if rows:
         connection = db.session.connection()
-        bulk_insert(model.__table__, connection.dialect).execute(connection, rows)
+        bulk_insert(model.__table__, connection.dialect, own).execute(connection, rows)
 
 
 def _publish(nights: set[date | None]) -> None:

@@ -42,6 +42,8 @@ _FUNCTION_NAMES = """
 """
 FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 PROGRESS_STEPS = 2000
+FORMULA_STARTS = frozenset("=@\t\r")
+CALLS = frozenset("(|!=")  # without one of these a sign begins a number or a name
 
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
 
@@ -143,8 +145,19 @@ def write_rows(cursor: sqlite3.Cursor, max_rows: int, max_bytes: int) -> dict[st
     return {"rows": n_rows, "truncated": truncated}
 
 
+def plain(text: str) -> str:
+    """Return a text cell so that no spreadsheet takes it for a formula; numbers are none.
+
+    What a header says may begin with an equals sign for no good reason. An apostrophe in front is
+    what spreadsheets themselves write before such text.
+    """
+    is_formula = text[:1] in FORMULA_STARTS or (text[:1] in "+-" and not CALLS.isdisjoint(text))
+    return f"'{text}" if text and is_formula else text
+
+
 def _cells(row: Sequence[Any]) -> list[Any]:
-    return [cell.hex() if isinstance(cell, bytes) else cell for cell in row]
+    cells = [cell.hex() if isinstance(cell, bytes) else cell for cell in row]
+    return [plain(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def run(order: dict[str, Any]) -> dict[str, Any]:

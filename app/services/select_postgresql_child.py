@@ -17,6 +17,8 @@ import psycopg
 from psycopg import errors
 
 MEMORY_BYTES = 600 << 20
+FORMULA_STARTS = frozenset("=@\t\r")
+CALLS = frozenset("(|!=")  # without one of these a sign begins a number or a name
 
 
 def confine(seconds: int, max_bytes: int) -> None:
@@ -48,6 +50,22 @@ def session_options(order: dict[str, Any]) -> str:
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
+def plain(text: str) -> str:
+    """Return a text cell so that no spreadsheet takes it for a formula; numbers are none.
+
+    What a header says may begin with an equals sign for no good reason. An apostrophe in front is
+    what spreadsheets themselves write before such text.
+    """
+    is_formula = text[:1] in FORMULA_STARTS or (text[:1] in "+-" and not CALLS.isdisjoint(text))
+    return f"'{text}" if text and is_formula else text
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - whatever the database has
+    if isinstance(value, bytes):
+        return value.hex()
+    return plain(value) if isinstance(value, str) else value
+
+
 def write_rows(cursor: psycopg.Cursor[Any], order: dict[str, Any]) -> dict[str, Any]:
     """Write the answer as CSV, up to the caps, and say how much that was."""
     out = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
@@ -61,7 +79,7 @@ def write_rows(cursor: psycopg.Cursor[Any], order: dict[str, Any]) -> dict[str, 
         if n_rows >= order["max_rows"] or n_bytes > order["max_bytes"]:
             truncated = True
             break
-        writer.writerow(cell.hex() if isinstance(cell, bytes) else cell for cell in row)
+        writer.writerow([_cell(cell) for cell in row])
         n_rows += 1
     if n_rows == 0:
         writer.writerow(column.name for column in cursor.description or ())

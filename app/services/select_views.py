@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
+    Alias,
     Column,
     ColumnElement,
     Select,
@@ -33,7 +34,7 @@ from app.models import (
     SuperflatLink,
     User,
 )
-from app.services.access import may_see
+from app.services.access import may_see, sees_every_frame
 
 _TILE_COLUMNS: Final = (
     "id field band file_path weight_path file_thumb weight_thumb modeavg medianavg noiseavg"
@@ -67,9 +68,17 @@ def readable_columns(views: Mapping[str, Select[Any]]) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for view in views.values():
         for element in visitors.iterate(view):
-            if isinstance(element, Column) and isinstance(element.table, Table):
-                found.setdefault(element.table.name, set()).add(element.name)
+            if isinstance(element, Column) and (table := _behind(element)) is not None:
+                found.setdefault(table.name, set()).add(element.name)
     return {table: sorted(columns) for table, columns in found.items()}
+
+
+def _behind(column: Column[Any]) -> Table | None:
+    """Return the table a column is of, whatever a view calls that table."""
+    table: Any = column.table
+    if isinstance(table, Alias):
+        table = table.element
+    return table if isinstance(table, Table) else None
 
 
 def _individual_files(user: User) -> Select[Any]:
@@ -77,15 +86,20 @@ def _individual_files(user: User) -> Select[Any]:
     product_id = (
         select(func.max(FrameParent.child_id))
         .where(FrameParent.parent_id == Frame.id, FrameParent.role == "raw")
+        .where(*_among_seen(user, Frame, FrameParent.child_id))
         .scalar_subquery()
     )
     raw_id = (
         select(func.max(FrameParent.parent_id))
         .where(FrameParent.child_id == Frame.id, FrameParent.role == "raw")
+        .where(*_among_seen(user, Frame, FrameParent.parent_id))
         .scalar_subquery()
     )
     superflat_id = (
-        select(SuperflatLink.block_id).where(SuperflatLink.frame_id == Frame.id).scalar_subquery()
+        select(SuperflatLink.block_id)
+        .where(SuperflatLink.frame_id == Frame.id)
+        .where(*_among_seen(user, Block, SuperflatLink.block_id))
+        .scalar_subquery()
     )
     file_type = case(
         (is_reduced, "PROCESSED"), (Frame.kind == "science", "SCI"), else_=func.upper(Frame.kind)
@@ -121,6 +135,13 @@ def _individual_files(user: User) -> Select[Any]:
         "crval2": Frame.dec_deg,
     }
     return _named(columns).where(may_see(user, Frame), Frame.level.in_((Level.RAW, Level.REDUCED)))
+
+
+def _among_seen(user: User, model: type[Any], ids: Any) -> list[ColumnElement[bool]]:  # noqa: ANN401
+    """Return the condition that a linked row is seen too; none where every frame is."""
+    if sees_every_frame(user):
+        return []
+    return [ids.in_(select(model.id).where(may_see(user, model)).correlate(None))]
 
 
 def _masters(user: User, kind: BlockKind, *, with_band: bool = False) -> Select[Any]:

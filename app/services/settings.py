@@ -4,8 +4,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from app import config
 from app.config import OPERATIONAL, ConfigError, Setting, SettingValue
@@ -14,6 +15,10 @@ from app.errors import InvalidRequestError
 from app.models import AuditEntry, StoredSetting, User
 
 log = logging.getLogger(__name__)
+
+_SNAPSHOT: Final = "settings"
+_DEFAULTS: Final[Mapping[str, SettingValue]] = {s.name: s.default for s in OPERATIONAL.values()}
+_STORED: Final = select(*StoredSetting.__table__.columns)  # made once, and no objects of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +45,33 @@ class Snapshot:
 
 
 def snapshot() -> Snapshot:
-    """Return every operational setting as it stands now."""
-    values: dict[str, SettingValue] = {s.name: s.default for s in OPERATIONAL.values()}
-    values.update(config.current().defaults)
-    for row in db.session.scalars(select(StoredSetting)):
-        setting = OPERATIONAL.get(f"{row.section}.{row.item}")
+    """Return every operational setting as it stands now.
+
+    It is read once a transaction, for a request asks several times: the next transaction sees
+    what another process changed.
+    """
+    session = db.session()
+    known = session.info.get(_SNAPSHOT)
+    if known is not None and known[0] is session.get_transaction():
+        found: Snapshot = known[1]
+        return found
+    made = Snapshot(_values(session.connection()))
+    session.info[_SNAPSHOT] = session.get_transaction(), made
+    return made
+
+
+def _values(connection: Connection) -> dict[str, SettingValue]:
+    values = {**_DEFAULTS, **config.current().defaults}
+    for name, stored in _stored(connection):
+        setting = OPERATIONAL.get(name)
         if setting is not None:  # a row of an older version may name one that is gone
-            values[setting.name] = _usable(setting, row.value, values[setting.name])
-    return Snapshot(values)
+            values[name] = _usable(setting, stored, values[name])
+    return values
+
+
+def _stored(connection: Connection) -> list[tuple[str, object]]:
+    rows = connection.execute(_STORED).all()
+    return [(f"{section}.{item}", value) for section, item, value in rows]
 
 
 def _usable(setting: Setting, stored: object, default: SettingValue) -> SettingValue:
@@ -81,6 +105,7 @@ def change(section: str, item: str, value: object, *, by: User) -> Setting:
         raise InvalidRequestError(value=str(error)) from error
     with transaction():
         db.session.merge(StoredSetting(section=section, item=item, value=coerced))
+        db.session().info.pop(_SNAPSHOT, None)
         db.session.add(
             AuditEntry(user_id=by.id, action="setting", subject=setting.name, detail=str(coerced))
         )

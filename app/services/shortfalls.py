@@ -30,17 +30,18 @@ def _short(sentence: str) -> str:
     return f"no {step[1] or step[2]}" if step else re.split(r": | \(", sentence)[0]
 
 
-def of_blocks(block_ids: Collection[int]) -> Mapping[int, tuple[str, ...]]:
-    """Return what the products of blocks lack, by block; complete ones are left out."""
+def of_blocks(user: Person, block_ids: Collection[int]) -> Mapping[int, tuple[str, ...]]:
+    """Return what the products `user` sees of blocks lack, by block; complete ones are left out."""
+    seen = access.may_see(user, Frame)
     reduced = (
         select(BlockFrame.block_id, _MISSING)
         .join(Frame, Frame.id == BlockFrame.product_id)
-        .where(BlockFrame.block_id.in_(block_ids), _HAS_MISSING)
+        .where(BlockFrame.block_id.in_(block_ids), _HAS_MISSING, seen)
     )
     masters = (
         select(Block.id, _MISSING)
         .join(Frame, Frame.id == Block.master_id)
-        .where(Block.id.in_(block_ids), _HAS_MISSING)
+        .where(Block.id.in_(block_ids), _HAS_MISSING, seen)
     )
     return _shortened([*_rows(reduced), *_rows(masters)])
 

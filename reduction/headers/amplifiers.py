@@ -30,7 +30,7 @@ def _amplifiers(draft: Draft, amplifiers: tuple[Amplifier, ...]) -> tuple[Amplif
         value = draft.get(name)
         if value is None:
             continue
-        by_profile = draft.origins[name].rule.startswith("camera profile")
+        by_profile = draft.notes[name][1].startswith("camera profile")
         (settled if by_profile else known)[name] = value
     if len(amplifiers) > 1:
         _put_joint_values(draft, amplifiers, settled)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reduction.cards import Cards, HduHeader
-from reduction.frameinfo import Origin
+from reduction.frameinfo import Note
 from reduction.headers import readers
 from reduction.headers.amplifiers import put_amplifiers
 from reduction.headers.draft import Draft
@@ -23,7 +23,7 @@ from reduction.remembered import remembered
 class CommonPart:
     """Everything but time, place, temperature and what the configuration says.
 
-    `values` and `origins` are copied before they are added to; `unusable` is the reason where the
+    `values` and `notes` are copied before they are added to; `unusable` is the reason where the
     array is no image. `is_whole` says that the amplifiers are among the values, because the
     writer has no rule that comes last.
     """
@@ -32,7 +32,7 @@ class CommonPart:
     geometry: Geometry
     unusable: str | None
     values: dict[str, Any]
-    origins: dict[str, Origin]
+    notes: dict[str, Note]
     is_whole: bool
 
 
@@ -74,7 +74,7 @@ def _read(hdu: HduHeader, cards: Cards, file_name: str, detector: Geometry | Non
     is_whole = writer.last is None and len(geometry.amplifiers) == 1
     if is_whole:
         put_amplifiers(draft, geometry)
-    return CommonPart(writer, geometry, unusable, draft.values, draft.origins, is_whole)
+    return CommonPart(writer, geometry, unusable, draft.values, draft.notes, is_whole)
 
 
 def _read_values(draft: Draft, writer: Writer, own: Cards) -> None:

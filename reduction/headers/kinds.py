@@ -1,7 +1,6 @@
 """What a frame was taken for: the words of every writer, and what speaks against them."""
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 from reduction.frameinfo import FrameKind
@@ -80,7 +79,7 @@ def name_says(name: str) -> str | None:
     return None
 
 
-def read_kind(draft: Draft, keywords: Iterable[str] = KIND_KEYWORDS) -> None:
+def read_kind(draft: Draft, keywords: tuple[str, ...] = KIND_KEYWORDS) -> None:
     """Set the kind from the kind keywords, or leave it unknown with a doubt.
 
     Where two keywords disagree the calibration counts, with a doubt: a calibration taken for a
@@ -115,7 +114,7 @@ def set_kind(
     draft.put("kind", kind, keyword, rule)
     draft.values["kind_doubt"] = doubt
     draft.values.pop("flat_source", None)
-    draft.origins.pop("flat_source", None)
+    draft.notes.pop("flat_source", None)
     if kind == FrameKind.FLAT:
         _read_flat_source(draft, keyword)
 

@@ -222,6 +222,11 @@ def _celestial(cards: Cards) -> _Celestial | None:
     return _Celestial(matrix, scale) if 0 < scale <= _COARSE_ARCSEC else None
 
 
+def has_wcs(cards: Cards) -> bool:
+    """Tell whether a header may hold a celestial WCS."""
+    return "CTYPE1" in cards
+
+
 def wcs_scale_arcsec(cards: Cards) -> float | None:
     """Return the pixel scale of a celestial WCS, None where there is none that can be meant."""
     celestial = remembered(cards, "celestial", _celestial)
@@ -231,7 +236,7 @@ def wcs_scale_arcsec(cards: Cards) -> float | None:
 def _wcs_position(draft: Draft) -> bool:
     """Set the position of the frame's centre from its WCS, by its linear part alone."""
     cards = draft.cards
-    celestial = remembered(cards, "celestial", _celestial)
+    celestial = remembered(cards, "celestial", _celestial) if has_wcs(cards) else None
     if celestial is None:
         return False
     matrix = celestial.matrix

@@ -355,7 +355,7 @@ def _done(draft: Draft) -> set[str]:
     done: set[str] = set()
     for letter in cards.text("CALSTAT").upper():
         done |= _CALSTAT.get(letter, set())
-    for keyword in cards.present(_DONE_KEYWORDS):
+    for keyword in cards.present(tuple(_DONE_KEYWORDS)):
         said = cards.text(keyword).strip().lower()
         if said and said not in _NOT_DONE:
             done |= _DONE_KEYWORDS[keyword]

@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import NamedTuple
 
 from reduction.headers.draft import Draft
@@ -199,8 +200,7 @@ def _off_utc_s(draft: Draft) -> float:
 def _doubt_conflict(draft: Draft) -> None:
     """Doubt the start where a Julian date in the same header disagrees with it."""
     found = _mjd_of(draft)
-    origin = draft.origins["start_utc"]
-    if found is None or origin.card.startswith(found[0]):
+    if found is None or draft.notes["start_utc"][0].startswith(found[0]):
         return
     apart_s = abs((draft.get("start_utc") - _MJD_EPOCH) / _DAY - found[1]) * 86400
     half_s = 0.5 * (draft.get("exptime_s") or 0.0)
@@ -263,8 +263,14 @@ def read_night(draft: Draft) -> None:
     if start is None:
         return
     longitude = draft.get("longitude_deg")
-    shift = timedelta(hours=12 - (longitude or 0.0) / 15)
+    shift = _since_noon(longitude or 0.0)
     doubt = "no longitude is known: Greenwich's noon" if longitude is None else None
     if start < _FIRST_NIGHT:
         return
     draft.put("night", (start - shift).date(), "", "local mean noon to noon", doubt)
+
+
+@lru_cache(maxsize=64)
+def _since_noon(longitude_deg: float) -> timedelta:
+    """Return how far local mean noon lies behind midnight UTC."""
+    return timedelta(hours=12 - longitude_deg / 15)

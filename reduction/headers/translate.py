@@ -1,19 +1,20 @@
 """From the headers of a file to what its exposures are."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from reduction.camera import CameraProfile, Observatory
 from reduction.cards import Cards, FileHeaders, HduHeader
 from reduction.errors import BadFileError
-from reduction.frameinfo import FrameInfo, FrameKind, Origin
+from reduction.frameinfo import FrameInfo, FrameKind, Note, Origins
 from reduction.headers import readers
 from reduction.headers.amplifiers import put_amplifiers
-from reduction.headers.common_part import common_part
+from reduction.headers.common_part import CommonPart, common_part
 from reduction.headers.draft import Draft
-from reduction.headers.kinds import set_kind
-from reduction.headers.places import read_position, read_site
+from reduction.headers.kinds import name_says, set_kind
+from reduction.headers.places import has_wcs, read_position, read_site
 from reduction.headers.product import is_product, translate_product
 from reduction.headers.profiles import apply_profile, matching_profile
 from reduction.headers.sections import Geometry, mosaic
@@ -26,6 +27,8 @@ _AUXILIARY = frozenset(
     {"UNCERT", "UNCERTAINTY", "ERR", "ERROR", "SIGMA", "VAR", "VARIANCE", "IVAR", "WEIGHT", "WHT"}
     | {"MASK", "DQ", "FLAGS", "BPM", "QUALITY", "PSFIMAGE"}
 )
+
+_N_RECENT: Final = 4
 
 
 def translate(
@@ -67,7 +70,8 @@ def translate(
     if is_product(file):
         return [translate_product(file)]
     own = _images(file, file_name)
-    context = _Context(file.hdus[0], file_name, profiles, site, now or datetime.now(UTC))
+    where = _wheres.of(profiles, site)
+    context = _Context(file.hdus[0], file_name, where, now or datetime.now(UTC))
     detector = mosaic(own) if all(_has_detector_section(hdu) for hdu in own) else None
     if detector is not None:
         return [context.translate(own[0], detector)]
@@ -94,83 +98,130 @@ def _detector_of(hdu: HduHeader) -> Geometry | None:
     return mosaic([hdu]) if "DETSECA" in hdu.cards and "DETSECB" in hdu.cards else None
 
 
-class _Context:
-    """What is the same for all exposures of a file."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Where:
+    """What the site says of its cameras and of itself: the same object for the same words."""
 
-    def __init__(
-        self,
-        primary: HduHeader,
-        file_name: str,
-        profiles: Sequence[CameraProfile],
-        site: Observatory | None,
-        now: datetime,
-    ) -> None:
-        self.primary = primary
-        self.file_name = file_name
-        self.profiles = profiles
-        self.site = site
-        self.now = now
+    profiles: tuple[CameraProfile, ...]
+    site: Observatory | None
 
-    def translate(self, hdu: HduHeader, detector: Geometry | None) -> FrameInfo:
-        """Translate one exposure: that of `hdu`, or of a detector that begins with it."""
-        cards = self._cards(hdu)
-        common = common_part(hdu, cards, self.file_name, detector)
-        draft = Draft(cards, self.file_name)
-        draft.values, draft.origins = dict(common.values), dict(common.origins)
-        self._place(draft, common.writer)
-        if common.writer.last is not None:
-            common.writer.last(draft)
-        profile = self._profile(draft)
-        if profile is not None:
-            apply_profile(draft, profile)
-        if common.unusable is not None:
-            _make_unusable(draft, common.unusable)
-        if profile is not None or not common.is_whole:
-            put_amplifiers(draft, common.geometry)
-        return FrameInfo(**draft.values, origins=draft.origins)
-
-    def _cards(self, hdu: HduHeader) -> Cards:
-        if hdu.index == 0 or hdu.cards.get("INHERIT") is False:
-            return hdu.cards
-        return hdu.cards.inheriting(self.primary.cards)
-
-    def _place(self, draft: Draft, writer: Writer) -> None:
-        _put_remembered(
-            draft, ("temperature", writer), lambda own: readers.read_temperature(own, writer)
-        )
-        readers.read_airmass(draft)
-        profile = self._profile(draft)
-        profile_site = profile.site if profile else None
-        over, west = profile_site is not None, writer.west
-        site = profile_site or self.site
-        _put_remembered(
-            draft,
-            ("site", site, over, west),
-            lambda own: read_site(own, site, over=over, west=west),
-        )
-        read_times(draft, self.now)
-        read_night(draft)
-        read_position(draft, writer.positions)
-        readers.read_scale(draft)
-
-    def _profile(self, draft: Draft) -> CameraProfile | None:
+    def profile(self, draft: Draft) -> CameraProfile | None:
+        """Return the profile that speaks of a frame's camera, None where none does."""
         if not self.profiles:
             return None
         telescope = draft.cards.text("TELESCOP").strip()
         return matching_profile(self.profiles, draft.values["instrument"], telescope)
 
 
-def _put_remembered(draft: Draft, purpose: Hashable, read: Callable[[Draft], None]) -> None:
-    """Let a reader that needs nothing but the cards add to a draft, from memory where it can."""
+class _Wheres:
+    """The site's words met last: a scan comes with the same for each of its files."""
 
-    def part(cards: Cards) -> tuple[dict[str, Any], dict[str, Origin]]:
-        own = Draft(cards, draft.file_name)
-        read(own)
-        return own.values, own.origins
+    __slots__ = ("recent",)
 
-    values, origins = remembered(draft.cards, purpose, part)
+    def __init__(self) -> None:
+        self.recent: tuple[_Where, ...] = ()  # replaced, never changed, for threads
+
+    def of(self, profiles: Sequence[CameraProfile], site: Observatory | None) -> _Where:
+        told = tuple(profiles), site
+        for known in self.recent:
+            if (known.profiles, known.site) == told:
+                return known
+        made = _Where(*told)
+        self.recent = (made, *self.recent[: _N_RECENT - 1])
+        return made
+
+
+_wheres: Final = _Wheres()
+
+
+@dataclass(frozen=True, slots=True)
+class _Steady:
+    """What is the same for all frames of a camera that say the same but for time and place.
+
+    `is_all` says that nothing else is to be put over what follows.
+    """
+
+    common: CommonPart
+    values: Mapping[str, Any]
+    notes: Mapping[str, Note]
+    is_all: bool
+
+
+class _Context:
+    """What is the same for all exposures of a file."""
+
+    def __init__(self, primary: HduHeader, file_name: str, where: _Where, now: datetime) -> None:
+        self.primary = primary
+        self.file_name = file_name
+        self.where = where
+        self.now = now
+
+    def translate(self, hdu: HduHeader, detector: Geometry | None) -> FrameInfo:
+        """Translate one exposure: that of `hdu`, or of a detector that begins with it."""
+        cards = self._cards(hdu)
+        steady = self._steady(hdu, cards, detector)
+        draft = Draft(cards, self.file_name, steady.values, steady.notes)
+        _put_moving(draft, steady.common.writer, self.now)
+        if not steady.is_all:
+            self._put_last(draft, steady.common)
+        draft.values["origins"] = Origins(cards.raw, draft.notes)
+        return FrameInfo.of(draft.values)
+
+    def _cards(self, hdu: HduHeader) -> Cards:
+        if hdu.index == 0 or hdu.cards.get("INHERIT") is False:
+            return hdu.cards
+        return hdu.cards.inheriting(self.primary.cards)
+
+    def _steady(self, hdu: HduHeader, cards: Cards, detector: Geometry | None) -> _Steady:
+        if detector is not None:
+            return self._read_steady(hdu, cards, detector)
+        told = "steady", hdu.index, hdu.shape, name_says(self.file_name), self.where
+        return remembered(cards, told, lambda watched: self._read_steady(hdu, watched, None))
+
+    def _read_steady(self, hdu: HduHeader, cards: Cards, detector: Geometry | None) -> _Steady:
+        common = common_part(hdu, cards, self.file_name, detector)
+        draft = Draft(cards, self.file_name, common.values, common.notes)
+        profile = self.where.profile(draft)
+        over = profile.site if profile is not None else None
+        west = common.writer.west
+        read_site(draft, over or self.where.site, over=over is not None, west=west)
+        if not has_wcs(cards):
+            readers.read_scale(draft)
+        plain = common.is_whole and common.writer.last is None and common.unusable is None
+        return _Steady(common, draft.values, draft.notes, plain and profile is None)
+
+    def _put_last(self, draft: Draft, common: CommonPart) -> None:
+        """Put what comes over everything else: the writer's own rule, then the profile."""
+        if common.writer.last is not None:
+            common.writer.last(draft)
+        profile = self.where.profile(draft)
+        if profile is not None:
+            apply_profile(draft, profile)
+        if common.unusable is not None:
+            _make_unusable(draft, common.unusable)
+        if profile is not None or not common.is_whole:
+            put_amplifiers(draft, common.geometry)
+
+
+def _put_moving(draft: Draft, writer: Writer, now: datetime) -> None:
+    """Put temperature, airmass, time and position: what every frame has its own of."""
+    values, notes = remembered(
+        draft.cards, ("temperature", writer), lambda cards: _temperature(cards, writer)
+    )
     draft.values |= values
-    draft.origins |= origins
+    draft.notes |= notes
+    readers.read_airmass(draft)
+    read_times(draft, now)
+    read_night(draft)
+    read_position(draft, writer.positions)
+    if has_wcs(draft.cards):  # no two are the same
+        readers.read_scale(draft)
+
+
+def _temperature(cards: Cards, writer: Writer) -> tuple[dict[str, Any], dict[str, Note]]:
+    own = Draft(cards, "")
+    readers.read_temperature(own, writer)
+    return own.values, own.notes
 
 
 def _make_unusable(draft: Draft, reason: str) -> None:

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 from reduction.cards import Cards
@@ -14,6 +13,8 @@ _ABSENT = frozenset(
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?)")
 _FIELDS = re.compile(r"[:\s]+|(?<=\d)[hdm°'](?=\s*\d)\s*|[hdms°'\"]\s*$")
 _MAX_TEXT = 200
+# The commonest angle, three fields between colons or blanks.
+_THREE_FIELDS = re.compile(r"([+-]?)(\d{1,9})[: ](\d{1,9})[: ](\d{1,9}\.?\d{0,15})", re.ASCII)
 
 
 @lru_cache(maxsize=4096)
@@ -28,7 +29,7 @@ def text_of(cards: Cards, keyword: str) -> str | None:
     return meant(cards.text(keyword))
 
 
-def first_text(cards: Cards, keywords: Iterable[str]) -> tuple[str, str] | None:
+def first_text(cards: Cards, keywords: tuple[str, ...]) -> tuple[str, str] | None:
     """Return the first keyword that says something, and what."""
     for keyword in cards.present(keywords):
         text = meant(cards.text(keyword))
@@ -57,7 +58,7 @@ def number_of(cards: Cards, keyword: str) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def first_number(cards: Cards, keywords: Iterable[str]) -> tuple[str, float] | None:
+def first_number(cards: Cards, keywords: tuple[str, ...]) -> tuple[str, float] | None:
     """Return the first keyword that holds a finite number, and the number."""
     for keyword in cards.present(keywords):
         value = number_of(cards, keyword)
@@ -83,6 +84,13 @@ def sexagesimal(text: str) -> float | None:
     float or None
         None where the text is no angle.
     """
+    usual = _THREE_FIELDS.fullmatch(text)
+    if usual:
+        whole, minutes, seconds = float(usual[2]), float(usual[3]), float(usual[4])
+        if minutes > 60 or seconds > 60:
+            return None
+        value = math.fsum((whole, minutes / 60.0, seconds / 3600.0))
+        return -value if usual[1] == "-" else value
     body = text.strip()
     sign = -1.0 if body.startswith("-") else 1.0
     fields = [field for field in _FIELDS.split(body.lstrip("+-").strip()) if field]

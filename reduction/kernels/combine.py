@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from reduction.kernels.sorting import CACHE_LINE, Pairs
+
 Floats = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.uint16]
-Pairs = npt.NDArray[np.int64]
 
 MEAN = 0  # average of every value
 MEDIAN = 1
@@ -15,30 +16,10 @@ PREDICTED = 3  # average of what lies within the noise expected of one value
 
 # The values a lane of pixels holds must stay in the first cache of a core while they are sorted.
 LANE_BYTES = 26 * 1024
-CACHE_LINE = 64  # bytes, and the width of the widest vector
 # A pixel this close to its limit is decided in double precision.
 NEARLY = np.float32(0.9999)
-
-
-def sorting_network(n: int) -> Pairs:
-    """Return Batcher's odd-even merge sort of `n` values as pairs to compare and exchange.
-
-    A fixed list of exchanges sorts a whole lane of pixels at once without a branch, which is what
-    vector units are made for.
-
-    References
-    ----------
-    Batcher K. E., 1968, AFIPS Spring Joint Computer Conference 32, 307.
-    """
-    pairs = [
-        (low, low + k)
-        for p in _powers(n)
-        for k in (p >> s for s in range(p.bit_length()))
-        for j in range(k % p, n - k, 2 * k)
-        for low in range(j, j + min(k, n - j - k))
-        if low // (2 * p) == (low + k) // (2 * p)
-    ]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+# Sums of squares that shrink to so little have lost their digits.
+LOST = 1e-6
 
 
 def aligned(*shape: int) -> Floats:
@@ -58,12 +39,7 @@ def lane_scratch(n: int) -> Floats:
     return aligned(n + 3, max(32, width))
 
 
-def _powers(n: int) -> list[int]:
-    """Return the powers of two below `n`."""
-    return [1 << s for s in range(max(0, n - 1).bit_length())]
-
-
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def sort_lane(lane: Floats, w: int, pairs: Pairs) -> None:
     """Sort the first `w` pixels of a lane, all at once: smaller values to lower rows."""
     for c in range(pairs.shape[0]):
@@ -74,7 +50,7 @@ def sort_lane(lane: Floats, w: int, pairs: Pairs) -> None:
             lane[b, k] = y if x < y else x
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "reassoc"})
 def fill_lane(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     lane: Floats, stack: Floats, p: int, w: int, centre: Floats, s1: Floats, s2: Floats
 ) -> bool:
@@ -95,7 +71,7 @@ def fill_lane(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     return unknown == 0
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def add_row(dst: Floats, row: Floats, first: Floats, s1: Floats, s2: Floats) -> None:
     """Copy one frame's values into the lane and add them to the sums."""
     for k in range(dst.size):
@@ -106,7 +82,7 @@ def add_row(dst: Floats, row: Floats, first: Floats, s1: Floats, s2: Floats) -> 
         s2[k] += d * d
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def hide_unknown(lane: Floats, w: int, present: Counts) -> None:
     """Make unknown values of a lane infinite, so that they sort last, and count the others."""
     present[:w] = np.uint16(0)
@@ -118,40 +94,48 @@ def hide_unknown(lane: Floats, w: int, present: Counts) -> None:
             present[k] += np.uint16(known)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def sort_column(lane: Floats, k: int, m: int, column: npt.NDArray[np.float64]) -> None:
     """Copy a pixel's first `m` values, which the network left sorted."""
     for i in range(m):
         column[i] = lane[i, k]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def middle(v: npt.NDArray[np.float64], lo: int, hi: int) -> float:
     """Return the median of sorted ``v[lo:hi]``."""
     m = hi - lo
     return 0.5 * float(v[lo + (m - 1) // 2] + v[lo + m // 2])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "reassoc"})
+def moments(v: npt.NDArray[np.float64], lo: int, hi: int, zero: float) -> tuple[float, float]:
+    """Return the sums of ``v[lo:hi]`` and of their squares, both about `zero`."""
+    s1 = 0.0
+    s2 = 0.0
+    for i in range(lo, hi):
+        s1 += v[i] - zero
+        s2 += (v[i] - zero) ** 2
+    return s1, s2
+
+
+@njit(nogil=True)
 def clip_sample(
     v: npt.NDArray[np.float64], m: int, low: float, high: float, rounds: int
 ) -> tuple[int, int]:
     """Return the range of sorted ``v[:m]`` that survives clipping by its own scatter.
 
-    The sums about the first median are taken once; what is rejected is taken off them.
+    The sums about the first median are taken once; what is rejected is taken off them. Where
+    that leaves next to nothing of them, rounding is what is left, and they are taken anew.
     """
     lo, hi = 0, m
     zero = middle(v, 0, m)
-    s1 = 0.0
-    s2 = 0.0
-    for i in range(m):
-        s1 += v[i] - zero
-        s2 += (v[i] - zero) ** 2
+    s1, s2 = moments(v, 0, m, zero)
     for _ in range(rounds):
         c = middle(v, lo, hi)
         mean = s1 / (hi - lo)
         sigma = np.sqrt(max(0.0, s2 / (hi - lo) - mean * mean))
-        first, last = lo, hi
+        first, last, before = lo, hi, s2
         while lo < hi and v[lo] < c - low * sigma:
             s1 -= v[lo] - zero
             s2 -= (v[lo] - zero) ** 2
@@ -162,10 +146,12 @@ def clip_sample(
             s2 -= (v[hi] - zero) ** 2
         if lo == first and hi == last:
             break
+        if s2 < LOST * before:
+            s1, s2 = moments(v, lo, hi, zero)
     return lo, hi
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def clip_predicted(
     v: npt.NDArray[np.float64], m: int, low: float, high: float, floor: float, slope: float
 ) -> tuple[int, int]:
@@ -191,7 +177,7 @@ def clip_predicted(
     return lo, hi
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def weighted_mean(
     stack: Floats, pixel: int, weights: Floats, lowest: float, highest: float
 ) -> float:
@@ -206,31 +192,28 @@ def weighted_mean(
     return total / norm
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def finish_pixel(
-    stack: Floats,
-    pixel: int,
-    v: npt.NDArray[np.float64],
-    bounds: tuple[int, int],
-    weights: Floats,
-    median: bool,
+@njit(nogil=True)
+def survivors(
+    v: npt.NDArray[np.float64], m: int, method: int, limits: npt.NDArray[np.float64]
+) -> tuple[int, int]:
+    """Return the range of a pixel's `m` sorted values that enter its result."""
+    if method == SAMPLE:
+        return clip_sample(v, m, limits[0], limits[1], int(limits[2]))
+    if method == PREDICTED:
+        return clip_predicted(v, m, limits[0], limits[1], limits[3], limits[4])
+    return 0, m
+
+
+@njit(nogil=True)
+def average(
+    v: npt.NDArray[np.float64], bounds: tuple[int, int], median: bool
 ) -> tuple[float, float]:
-    """Return a pixel's combined value and the unbiased variance of what entered it."""
+    """Return the mean or median of a range of sorted values and their unbiased variance."""
     lo, hi = bounds
     m = hi - lo
-    zero = v[lo]
-    s1 = 0.0
-    s2 = 0.0
-    for i in range(lo, hi):
-        s1 += v[i] - zero
-        s2 += (v[i] - zero) ** 2
-    mean = zero + s1 / m
+    s1, s2 = moments(v, lo, hi, v[lo])
     variance = max(0.0, s2 - s1 * s1 / m) / (m - 1) if m > 1 else 0.0
-    if median:
-        return middle(v, lo, hi), variance
-    if weights.size:
-        return weighted_mean(stack, pixel, weights, v[lo], v[hi - 1]), variance
-    return mean, variance
+    return middle(v, lo, hi) if median else v[lo] + s1 / m, variance
 
 
 @njit(cache=True, nogil=True)
@@ -274,11 +257,18 @@ def combine_rows(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
         for j in range(doubtful(accepted, w, places)):
             k = places[j]
             m = int(present[k])
+            data[p + k], variance[p + k], count[p + k] = 0, 0, 0
+            if m == 0:
+                continue
             sort_column(lane, k, m, column)
-            combine_pixel(stack, p + k, column, m, weights, method, limits, data, variance, count)
+            lo, hi = survivors(column, m, method, limits)
+            value, spread = average(column, (lo, hi), method == MEDIAN)
+            if weighs:
+                value = weighted_mean(stack, p + k, weights, column[lo], column[hi - 1])
+            data[p + k], variance[p + k], count[p + k] = value, spread, hi - lo
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def doubtful(accepted: npt.NDArray[np.bool_], w: int, places: npt.NDArray[np.int64]) -> int:
     """Write the places of the first `w` pixels that were not accepted; return their number.
 
@@ -292,7 +282,7 @@ def doubtful(accepted: npt.NDArray[np.bool_], w: int, places: npt.NDArray[np.int
     return n
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def accept_lane(
     lane: Floats,
     method: int,
@@ -317,7 +307,7 @@ def accept_lane(
         accepted[k] = (below * below <= low * sigma2) & (above * above <= high * sigma2)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def store_lane(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     lane: Floats,
     median: bool,
@@ -338,33 +328,3 @@ def store_lane(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
         data[k] = (lower[k] + upper[k]) * np.float32(0.5) if median else first[k] + mean
         variance[k] = max(np.float32(0), s2[k] - s1[k] * mean) * by_dof
         count[k] = np.uint16(n)
-
-
-@njit(cache=True, nogil=True)
-def combine_pixel(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
-    stack: Floats,
-    pixel: int,
-    v: npt.NDArray[np.float64],
-    m: int,
-    weights: Floats,
-    method: int,
-    limits: npt.NDArray[np.float64],
-    data: Floats,
-    variance: Floats,
-    count: Counts,
-) -> None:
-    """Combine one pixel from its `m` sorted values, in double precision."""
-    if m == 0:
-        data[pixel] = np.float32(0)
-        variance[pixel] = np.float32(0)
-        count[pixel] = np.uint16(0)
-        return
-    bounds = (0, m)
-    if method == SAMPLE:
-        bounds = clip_sample(v, m, limits[0], limits[1], int(limits[2]))
-    elif method == PREDICTED:
-        bounds = clip_predicted(v, m, limits[0], limits[1], limits[3], limits[4])
-    value, spread = finish_pixel(stack, pixel, v, bounds, weights, method == MEDIAN)
-    data[pixel] = np.float32(value)
-    variance[pixel] = np.float32(spread)
-    count[pixel] = np.uint16(bounds[1] - bounds[0])

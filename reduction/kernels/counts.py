@@ -4,11 +4,19 @@ Frames of raw counts differ from the values to combine by a zero level for each 
 Its whole part moves the counts, so that they can be sorted as they are; its fraction enters the
 sums. Where rounding, an outlier or the edge of the range leaves a doubt, the pixel is combined
 from its exact values.
+
+The counts are read where they lie, in the maps of the files: a copy of every frame would cost
+more than the sorting.
 """
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 
 from reduction.kernels.combine import (
     MEDIAN,
@@ -16,130 +24,153 @@ from reduction.kernels.combine import (
     SAMPLE,
     Counts,
     Floats,
-    Pairs,
-    combine_pixel,
+    average,
     doubtful,
+    survivors,
+)
+from reduction.kernels.sorting import (
+    GUARD,
+    WIDTH,
+    Pairs,
+    exchange,
+    extremes,
+    ranked,
+    sort_halves,
 )
 
 Shifts = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+Limits = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Results = tuple[Floats, Floats, Counts]
+Decoding = tuple[bool, int]  # whether bytes are swapped, and the sign bit
+Networks = tuple[int, Pairs, Pairs]  # rows of the first half, how halves are made, and merged
 
-LANE_BYTES = 20 * 1024  # of sorted counts; their moments need as much again of the first cache
-NO_WEIGHTS = np.empty(0, np.float32)
-NO_STACK = np.empty((0, 0), np.float32)
-
-
-def counts_scratch(n: int) -> Counts:
-    """Return the memory in which `combine_counts` sorts lanes of `n` counts, on a cache line."""
-    width = max(64, LANE_BYTES // (2 * n) // 32 * 32)
-    store = np.empty(n * width + 32, np.uint16)
-    skip = -store.ctypes.data % 64 // 2
-    return store[skip : skip + n * width].reshape(n, width)
+END = 65535  # of the range of counts
 
 
-@njit(cache=True, nogil=True)
-def sort_counts(lane: Counts, w: int, pairs: Pairs) -> None:
-    """Sort the first `w` pixels of a lane, all at once: smaller counts to lower rows."""
-    for c in range(pairs.shape[0]):
-        a, b = pairs[c, 0], pairs[c, 1]
-        for k in range(w):
-            x, y = lane[a, k], lane[b, k]
-            lane[a, k] = min(x, y)
-            lane[b, k] = max(x, y)
+def _pointer(_: Any, address: Any) -> Any:  # noqa: ANN401 - numba's own types
+    """Take a number as an address."""
+
+    def emit(_: Any, builder: Any, __: Any, numbers: Any) -> Any:  # noqa: ANN401
+        return builder.inttoptr(numbers[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), emit
 
 
-@njit(cache=True, nogil=True)
-def first_counts(
-    raw: Counts, decoding: tuple[bool, int], whole: int, first: npt.NDArray[np.int32], key: Counts
-) -> None:
-    """Decode a lane of the first frame to counts above its level, kept within sixteen bits.
-
-    `first` gets the counts as they are, before they are kept within.
-    """
-    flip, step = np.uint16(decoding[1]), np.int32(whole)
-    low, high = np.int32(0), np.int32(65535)
-    for k in range(key.size):
-        v = raw[k]
-        if decoding[0]:
-            v = np.uint16((v << np.uint16(8)) | (v >> np.uint16(8)))
-        x = np.int32(v ^ flip) + step
-        first[k] = x
-        key[k] = np.uint16(min(max(x, low), high))
+_as_pointer: Any = intrinsic(_pointer)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def next_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
-    raw: Counts,
-    decoding: tuple[bool, int],
-    shift: tuple[int, float],
-    first: npt.NDArray[np.int32],
-    key: Counts,
-    s1: Floats,
-    s2: Floats,
-) -> None:
-    """Decode a lane of another frame and add it to the sums about the first frame's counts."""
-    flip, step, part = np.uint16(decoding[1]), np.int32(shift[0]), np.float32(shift[1])
-    low, high = np.int32(0), np.int32(65535)
+@njit(forceinline=True)
+def counts_at(places: Places, frame: int, row: int, nx: int) -> Counts:
+    """Return a row of a frame as it lies in memory, `places` being of `combine_counts`."""
+    return carray(_as_pointer(places[frame, 0] + row * places[frame, 1]), (nx,), np.uint16)
+
+
+@njit(nogil=True)
+def decode(raw: Counts, decoding: Decoding, step: int, mirrored: bool, key: Counts) -> None:
+    """Decode counts and move them by a whole step, kept within sixteen bits."""
+    flip, plus = np.uint16(decoding[1]), np.uint16(step & END)
+    low, high = np.uint16(max(0, -step)), np.uint16(END - max(0, step))
+    # Sixteen bits stay sixteen bits only where every result is said to be so.
+    if mirrored:
+        for k in range(key.size):
+            key[k] = raw[key.size - 1 - k]
     if decoding[0]:
         for k in range(key.size):
-            v = raw[k]
-            x = np.int32(np.uint16((v << np.uint16(8)) | (v >> np.uint16(8))) ^ flip) + step
-            key[k] = np.uint16(min(max(x, low), high))
-            d = np.float32(x - first[k]) + part
-            s1[k] += d
-            s2[k] += d * d
+            v = key[k] if mirrored else raw[k]
+            v = np.uint16((v << np.uint16(8)) | (v >> np.uint16(8)))
+            key[k] = min(max(np.uint16(v ^ flip), low), high) + plus
     else:
         for k in range(key.size):
-            x = np.int32(raw[k] ^ flip) + step
-            key[k] = np.uint16(min(max(x, low), high))
-            d = np.float32(x - first[k]) + part
-            s1[k] += d
-            s2[k] += d * d
+            v = key[k] if mirrored else raw[k]
+            key[k] = min(max(np.uint16(v ^ flip), low), high) + plus
 
 
-@njit(cache=True, nogil=True)
-def load_lane(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
-    raw: Counts,
-    span: tuple[int, int, int],
-    decoding: tuple[bool, int],
+@njit(nogil=True)
+def load_lanes(
+    places: Places,
+    span: tuple[int, int, int, int],
+    decoding: Decoding,
     shifts: Shifts,
-    lane: Counts,
-    first: npt.NDArray[np.int32],
-    s1: Floats,
-    s2: Floats,
+    lanes: Counts,
+    parts: Floats,
 ) -> None:
-    """Decode a lane of all frames, from one column to another of a row, with its sums."""
-    r, p, e = span
-    w = e - p
-    for i in range(raw.shape[0]):
-        whole = int(np.rint(shifts[i, r]))
-        part = shifts[i, r] - whole
-        key = lane[i, :w]
-        if i == 0:
-            first_counts(raw[0, r, p:e], decoding, whole, first, key)
-            s1[:w] = np.float32(part)
-            s2[:w] = np.float32(part) * np.float32(part)
-        else:
-            next_counts(raw[i, r, p:e], decoding, (whole, part), first, key, s1[:w], s2[:w])
+    """Decode lanes of all frames, from one column to another of a row.
+
+    A frame's columns are read all at once: memory answers a long read sooner than many short
+    ones. `parts` gets what is left of the frames' shifts beside their whole steps.
+    """
+    row, p, e, nx = span
+    for i in range(shifts.shape[0]):
+        whole = np.rint(shifts[i, row])
+        parts[i] = np.float32(shifts[i, row] - whole)
+        step = int(min(max(whole, -END), END))
+        mirrored = places[i, 2] != 0
+        raw = counts_at(places, i, row, nx)
+        o = (GUARD + i) * WIDTH
+        for q in range(p, e, WIDTH):
+            w = min(WIDTH, e - q)
+            part = raw[nx - q - w : nx - q] if mirrored else raw[q : q + w]
+            decode(part, decoding, step, mirrored, lanes[(q - p) // WIDTH, o : o + w])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
+def sum_lane(lane: Counts, n: int, parts: Floats, first: Floats, s1: Floats, s2: Floats) -> None:
+    """Sum the values of a lane, and their squares, about the first frame's counts."""
+    row = np.uint64(WIDTH)
+    start = np.uint64(GUARD) * row
+    for k in range(row):
+        first[k] = np.float32(lane[start + k])
+        s1[k] = np.float32(0)
+        s2[k] = np.float32(0)
+    by_four = n - n % 4  # four frames at a time, and the sums come and go a fourth as often
+    for i in range(0, by_four, 4):
+        a = start + np.uint64(i) * row
+        b, c, d = a + row, a + row + row, a + row + row + row
+        for k in range(row):
+            zero = first[k]
+            x = np.float32(lane[a + k]) - zero + parts[i]
+            y = np.float32(lane[b + k]) - zero + parts[i + 1]
+            z = np.float32(lane[c + k]) - zero + parts[i + 2]
+            t = np.float32(lane[d + k]) - zero + parts[i + 3]
+            s1[k] += (x + y) + (z + t)
+            s2[k] += (x * x + y * y) + (z * z + t * t)
+    for i in range(by_four, n):
+        a = start + np.uint64(i) * row
+        for k in range(row):
+            x = np.float32(lane[a + k]) - first[k] + parts[i]
+            s1[k] += x
+            s2[k] += x * x
+
+
+@njit(nogil=True)
+def rank_lane(lane: Counts, n: int, half: int, ranks: Counts) -> None:
+    """Write the two middle values of a sorted lane's pixels, the least and the greatest."""
+    ranked(lane, n, half, (n + 1) // 2, ranks[0])
+    ranked(lane, n, half, n // 2 + 1, ranks[1])
+    extremes(lane, n, half, ranks[2], ranks[3])
+
+
+@njit(nogil=True, fastmath={"contract"})
 def accept_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
-    lane: Counts,
+    ranks: Counts,
+    n: int,
     method: int,
-    limits: npt.NDArray[np.float64],
-    margin: float,
+    limits: Limits,
+    is_whole: bool,
     s1: Floats,
     s2: Floats,
-    inside: npt.NDArray[np.bool_],
-    accepted: npt.NDArray[np.bool_],
+    inside: Flags,
+    accepted: Flags,
 ) -> None:
     """Tell which pixels of a sorted lane met no end of the range, and certainly lose no value."""
-    n = lane.shape[0]
-    lower, upper, least, most = lane[(n - 1) // 2], lane[n // 2], lane[0], lane[n - 1]
+    lower, upper, least, most = ranks[0], ranks[1], ranks[2], ranks[3]
     clips = method >= SAMPLE
     low, high = np.float32(limits[0] ** 2 * NEARLY), np.float32(limits[1] ** 2 * NEARLY)
     floor, slope = np.float32(limits[3]), np.float32(limits[4])
-    by_n, slack, common = np.float32(1.0 / n), np.float32(margin), np.float32(limits[5])
+    slack = np.float32(0 if is_whole else 1)  # what rounding may hide
+    by_n, common = np.float32(1.0 / n), np.float32(limits[5])
     for k in range(accepted.size):
         centre = np.float32(np.int32(lower[k]) + np.int32(upper[k])) * np.float32(0.5)
         mean = s1[k] * by_n
@@ -149,50 +180,49 @@ def accept_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by on
         below = centre - np.float32(least[k]) + slack
         above = np.float32(most[k]) - centre + slack
         near = (below * below <= low * sigma2) & (above * above <= high * sigma2)
-        inside[k] = (least[k] > np.uint16(0)) & (most[k] < np.uint16(65535))
+        inside[k] = (least[k] > np.uint16(0)) & (most[k] < np.uint16(END))
         accepted[k] = inside[k] & (near | (not clips))
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})
 def store_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
-    lane: Counts,
+    ranks: Counts,
+    n: int,
     median: bool,
     common: float,
-    first: npt.NDArray[np.int32],
+    first: Floats,
     s1: Floats,
     s2: Floats,
-    results: tuple[Floats, Floats, Counts],
+    results: Results,
 ) -> None:
     """Store the results of a sorted lane as if every value of every pixel counted."""
     data, variance, count = results
-    n = lane.shape[0]
-    lower, upper = lane[(n - 1) // 2], lane[n // 2]
-    by_n, plus = np.float32(1.0 / n), np.int32(common)
+    lower, upper = ranks[0], ranks[1]
+    by_n, plus = np.float32(1.0 / n), np.float32(common)
     by_dof = np.float32(1.0 / (n - 1)) if n > 1 else np.float32(0)
     for k in range(data.size):
         mean = s1[k] * by_n
         # Whole numbers first: far from zero a float has no room for the fraction.
-        twice = np.int32(lower[k]) + np.int32(upper[k]) + plus + plus
-        middle = np.float32(twice) * np.float32(0.5)
-        data[k] = middle if median else np.float32(first[k] + plus) + mean
+        twice = np.float32(np.int32(lower[k]) + np.int32(upper[k])) + (plus + plus)
+        data[k] = twice * np.float32(0.5) if median else (first[k] + plus) + mean
         variance[k] = max(np.float32(0), s2[k] - s1[k] * mean) * by_dof
         count[k] = np.uint16(n)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def exact_column(
-    raw: Counts,
-    decoding: tuple[bool, int],
+    places: Places,
+    decoding: Decoding,
     shifts: Shifts,
     common: float,
-    place: tuple[int, int],
+    pixel: tuple[int, int, int],
     column: npt.NDArray[np.float64],
 ) -> None:
     """Write one pixel's exact values, sorted."""
-    row, x = place
+    row, x, nx = pixel
     flip = np.uint16(decoding[1])
-    for i in range(raw.shape[0]):
-        v = raw[i, row, x]
+    for i in range(shifts.shape[0]):
+        v = counts_at(places, i, row, nx)[nx - 1 - x if places[i, 2] else x]
         if decoding[0]:
             v = np.uint16((v << np.uint16(8)) | (v >> np.uint16(8)))
         value = float(v ^ flip) + shifts[i, row] + common
@@ -203,51 +233,104 @@ def exact_column(
         column[b] = value
 
 
+@njit(nogil=True)
+def gather(lane: Counts, n: int, k: int, doubts: Counts, j: int) -> None:
+    """Copy one pixel's counts from a lane to a place in another."""
+    row = np.uint64(WIDTH)
+    o = np.uint64(GUARD) * row
+    a, b = o + np.uint64(k), o + np.uint64(j)
+    for _ in range(n):
+        doubts[b] = lane[a]
+        a += row
+        b += row
+
+
+@njit(nogil=True)
+def store_pixel(
+    column: npt.NDArray[np.float64], method: int, limits: Limits, pixel: int, results: Results
+) -> None:
+    """Combine one pixel's sorted values."""
+    bounds = survivors(column, column.size, method, limits)
+    value, spread = average(column, bounds, method == MEDIAN)
+    results[0][pixel] = np.float32(value)
+    results[1][pixel] = np.float32(spread)
+    results[2][pixel] = np.uint16(bounds[1] - bounds[0])
+
+
+@njit(nogil=True)
+def settle(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    doubts: Counts,
+    pixels: npt.NDArray[np.int64],
+    merging: Pairs,
+    column: npt.NDArray[np.float64],
+    method: int,
+    limits: Limits,
+    results: Results,
+) -> None:
+    """Combine the pixels that a lane has gathered one by one."""
+    row = np.uint64(WIDTH)
+    exchange(doubts, merging)
+    for j in range(pixels.size):
+        o = np.uint64(GUARD) * row + np.uint64(j)
+        for i in range(column.size):
+            column[i] = np.float64(doubts[o]) + limits[5]
+            o += row
+        store_pixel(column, method, limits, pixels[j], results)
+
+
 @njit(cache=True, nogil=True)
 def combine_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
-    raw: Counts,
-    scratch: Counts,
-    pairs: Pairs,
-    decoding: tuple[bool, int],
+    places: Places,
+    lanes: Counts,
+    doubts: Counts,
+    networks: Networks,
+    decoding: Decoding,
     shifts: Shifts,
     method: int,
-    limits: npt.NDArray[np.float64],
-    data: Floats,
-    variance: Floats,
-    count: Counts,
+    limits: Limits,
+    results: Results,
 ) -> None:
-    """Combine a stack of raw counts ``(n, rows, nx)``.
+    """Combine rows of raw counts, which are read where they lie.
 
-    The value of frame i in row r is its count plus ``shifts[i, r]`` and a constant that is the
-    last of `limits`, whose others are as of `reduction.kernels.combine.combine_rows`, like all
-    else. `decoding` tells whether the bytes are swapped, and the sign bit. A median takes whole
-    shifts only.
+    `places` has for each frame the address of its first row, the bytes from a row to the next,
+    and 1 where rows are mirrored. The value of frame i in row r is its count plus
+    ``shifts[i, r]`` and a constant that is the last of `limits`, whose others are as of
+    `reduction.kernels.combine.combine_rows`. A median takes whole shifts only. `results` are
+    value, variance and number of the values that entered, flat, as there. `lanes` and `doubts`
+    are lanes of counts.
     """
-    n, rows, nx = raw.shape
-    width = scratch.shape[1]
-    first = np.empty(width, np.int32)
-    s1, s2 = np.empty(width, np.float32), np.empty(width, np.float32)
-    accepted, inside = np.empty(width, np.bool_), np.empty(width, np.bool_)
-    column, places = np.empty(n, np.float64), np.empty(width, np.int64)
-    common = limits[5]
-    margin = 0.0 if np.all(shifts == np.rint(shifts)) else 1.0
-    for r in range(rows):
-        for p in range(0, nx, width):
-            e = min(nx, p + width)
-            w, o = e - p, r * nx
-            load_lane(raw, (r, p, e), decoding, shifts, scratch, first, s1, s2)
-            sort_counts(scratch, w, pairs)
-            store = data[o + p : o + e], variance[o + p : o + e], count[o + p : o + e]
-            store_counts(scratch, method == MEDIAN, common, first, s1, s2, store)
-            accept_counts(scratch, method, limits, margin, s1, s2, inside, accepted[:w])
-            for j in range(doubtful(accepted, w, places)):
-                k = places[j]
-                if margin == 0 and inside[k]:
-                    for i in range(n):
-                        column[i] = scratch[i, k] + common
+    n, rows = shifts.shape
+    nx, block = results[0].size // rows, lanes.shape[0] * WIDTH
+    half, halving, merging = networks
+    parts, first = np.empty(n, np.float32), np.empty(WIDTH, np.float32)
+    s1, s2 = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
+    ranks, column = np.empty((4, WIDTH), np.uint16), np.empty(n, np.float64)
+    accepted, inside = np.empty(WIDTH, np.bool_), np.empty(WIDTH, np.bool_)
+    found, pixels, waiting = np.empty(WIDTH, np.int64), np.empty(WIDTH, np.int64), 0
+    is_whole = bool(np.all(shifts == np.rint(shifts)))
+    blocks = (nx + block - 1) // block
+    for t in range(rows * blocks):
+        r, p0 = t // blocks, t % blocks * block
+        p1 = min(nx, p0 + block)
+        load_lanes(places, (r, p0, p1, nx), decoding, shifts, lanes, parts)
+        for p in range(p0, p1, WIDTH):
+            lane, o, w = lanes[(p - p0) // WIDTH], r * nx + p, min(p1 - p, WIDTH)
+            sum_lane(lane, n, parts, first, s1, s2)
+            sort_halves(lane, n, halving)
+            rank_lane(lane, n, half, ranks)
+            store = results[0][o : o + w], results[1][o : o + w], results[2][o : o + w]
+            store_counts(ranks, n, method == MEDIAN, limits[5], first, s1, s2, store)
+            accept_counts(ranks, n, method, limits, is_whole, s1, s2, inside, accepted[:w])
+            for j in range(doubtful(accepted, w, found)):
+                k = found[j]
+                if is_whole and inside[k]:
+                    gather(lane, n, k, doubts, waiting)
+                    pixels[waiting] = o + k
+                    waiting += 1
                 else:
-                    exact_column(raw, decoding, shifts, common, (r, p + k), column)
-                pixel = o + p + k
-                combine_pixel(
-                    NO_STACK, pixel, column, n, NO_WEIGHTS, method, limits, data, variance, count
-                )
+                    exact_column(places, decoding, shifts, limits[5], (r, p + k, nx), column)
+                    store_pixel(column, method, limits, o + k, results)
+                if waiting == WIDTH:
+                    settle(doubts, pixels, merging, column, method, limits, results)
+                    waiting = 0
+    settle(doubts, pixels[:waiting], merging, column, method, limits, results)

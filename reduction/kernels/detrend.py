@@ -7,133 +7,157 @@ from numba import njit
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.uint16]
 Columns = npt.NDArray[np.int64]
+Planes = tuple[Floats, Floats, Flags]  # values, variance, flags
+
+COUNTED = 256  # flags looked at together: most such stretches hold none
 
 
 @njit(cache=True, nogil=True)
-def flag_raw(rows: Floats, saturation: float, saturated: int, no_data: int, mask: Flags) -> None:
-    """Write the flags that raw values give: at or above saturation, or not a number (set to 0)."""
-    top, full, unknown = np.float32(saturation), np.uint16(saturated), np.uint16(no_data)
-    for r in range(rows.shape[0]):
-        row, dq = rows[r], mask[r]
-        for k in range(row.size):
-            v = row[k]
-            known = abs(v) < np.float32(np.inf)
-            dq[k] = (full if v >= top else np.uint16(0)) if known else unknown
-            row[k] = v if known else np.float32(0)
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def zero_rows(rows: Floats, levels: Floats, variance: Floats, constant: float) -> None:
-    """Subtract each row's level in place and set the variance to a constant."""
-    noise = np.float32(constant)
-    for r in range(rows.shape[0]):
-        row, var, level = rows[r], variance[r], levels[r]
-        for k in range(row.size):
-            row[k] -= level
-            var[k] = noise
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def subtract_master(
-    rows: Floats, variance: Floats, plane: Floats, noise: Floats, factors: tuple[float, float]
+def reduce_rows(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    raw: Floats,
+    levels: Floats,
+    place: tuple[int, int],
+    frame: Planes,
+    masters: tuple[Planes, Planes, Planes],
+    noise: tuple[float, float, float],
+    factors: tuple[float, float, float, float],
+    limits: tuple[float, float, float],
+    bits: tuple[int, int, int, int],
 ) -> None:
-    """Subtract a multiple of a master and add a multiple of its variance, in place."""
-    by, by_noise = np.float32(factors[0]), np.float32(factors[1])
-    for r in range(rows.shape[0]):
-        row, var, minus, plus = rows[r], variance[r], plane[r], noise[r]
-        for k in range(row.size):
-            row[k] -= minus[k] * by
-            var[k] += plus[k] * by_noise
+    """Reduce rows of an amplifier into the frame, whose first pixel there is at `place`.
 
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def add_photon_noise(rows: Floats, variance: Floats, zero: float, per_adu: float) -> None:
-    """Add to the variance `per_adu` for every ADU above `zero`."""
-    base, slope = np.float32(zero), np.float32(per_adu)
-    for r in range(rows.shape[0]):
-        row, var = rows[r], variance[r]
-        for k in range(row.size):
-            var[k] += max(row[k] - base, np.float32(0)) * slope
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def scale_rows(rows: Floats, variance: Floats, gain: float) -> None:
-    """Multiply rows by the gain and their variance by its square, in place."""
-    g = np.float32(gain)
-    g2 = g * g
-    for r in range(rows.shape[0]):
-        row, var = rows[r], variance[r]
-        for k in range(row.size):
-            row[k] *= g
-            var[k] *= g2
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def divide_flat(rows: Floats, variance: Floats, flat: Floats, noise: Floats, least: float) -> None:
-    """Divide by a flat in place: ``var(s / f) = (var(s) + (s / f)^2 var(f)) / f^2``.
-
-    A pixel where the flat is not above `least` stays as it is.
+    Parameters
+    ----------
+    raw : float32 array, ``(rows, nx)``
+        In ADU.
+    levels : float32 array, ``(rows,)``
+        Zero level of each row.
+    place : tuple of int
+        Row and column of the frame.
+    frame : tuple of arrays
+        What is written: values, variance and flags, ``(ny, nx)``.
+    masters : tuple of tuples of arrays
+        Bias, dark and flat of the frame. One that there is not has a single row, which changes
+        nothing: it stays in the first cache and spares a version of the loop.
+    noise : tuple of float
+        Variance at zero light, the value there, and variance for every ADU above it.
+    factors : tuple of float
+        How often the variance of the bias is added; how often the dark is subtracted, and its
+        variance added; and how often the bias is subtracted once more after it.
+    limits : tuple of float
+        Saturation in ADU, the gain, and the least flat that is divided by.
+    bits : tuple of int
+        Flags of a saturated pixel, of one without data and of a bad one, and those of a master
+        that make a pixel bad.
     """
-    low = np.float32(least)
-    for r in range(rows.shape[0]):
-        row, var, f, vf = rows[r], variance[r], flat[r], noise[r]
-        for k in range(row.size):
-            lit = f[k] > low
-            by = np.float32(1) / (f[k] if lit else np.float32(1))
-            s = row[k] * by
-            extra = s * s * vf[k] if lit else np.float32(0)
-            row[k] = s
-            var[k] = (var[k] + extra) * by * by
+    y0, x0 = place
+    x1 = x0 + raw.shape[1]
+    for r in range(raw.shape[0]):
+        y = y0 + r
+        reduce_row(
+            raw[r],
+            levels[r],
+            (frame[0][y, x0:x1], frame[1][y, x0:x1], frame[2][y, x0:x1]),
+            (row_of(masters[0], y, x0, x1), row_of(masters[1], y, x0, x1)),
+            row_of(masters[2], y, x0, x1),
+            noise,
+            factors,
+            limits,
+            bits,
+        )
 
 
 @njit(cache=True, nogil=True)
-def take_flags(mask: Flags, master: Flags, any_of: int, becomes: int) -> None:
-    """Flag pixels that a master flags with any of some bits."""
-    bits, bad = np.uint16(any_of), np.uint16(becomes)
-    for r in range(mask.shape[0]):
-        dq, own = mask[r], master[r]
-        for k in range(dq.size):
-            dq[k] |= bad if own[k] & bits else np.uint16(0)
+def row_of(planes: Planes, y: int, x0: int, x1: int) -> Planes:
+    """Return a row of a master, from one column to another."""
+    values, noise, flags = planes
+    if len(values) == 1:
+        return values[0, : x1 - x0], noise[0, : x1 - x0], flags[0, : x1 - x0]
+    return values[y, x0:x1], noise[y, x0:x1], flags[y, x0:x1]
+
+
+# One loop, as the time goes into waiting for the masters. No divisor can be 0, and looking for
+# one, as Python does, would keep the loop from being vectorised.
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+def reduce_row(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    raw: Floats,
+    level: float,
+    row: Planes,
+    under: tuple[Planes, Planes],
+    flat: Planes,
+    noise: tuple[float, float, float],
+    factors: tuple[float, float, float, float],
+    limits: tuple[float, float, float],
+    bits: tuple[int, int, int, int],
+) -> None:
+    """Reduce one row, of its own or of the amplifier's width: as `reduce_rows`.
+
+    With the flat f, ``var(s / f) = (var(s) + (s / f)^2 var(f)) / f^2``; a pixel where it is too
+    low is not divided. A raw value that is no number becomes 0, with variance 0.
+    """
+    value, variance, flags = row
+    bias, bias_noise, bias_flags = under[0]
+    dark, dark_noise, dark_flags = under[1]
+    response, response_noise, response_flags = flat
+    none, zero, one = np.uint16(0), np.float32(0), np.float32(1)
+    floor, base, slope = np.float32(noise[0]), np.float32(noise[1]), np.float32(noise[2])
+    by_bias, by_dark = np.float32(factors[0]), np.float32(factors[1])
+    by_dark_noise, again = np.float32(factors[2]), np.float32(factors[3])
+    top, gain, low = np.float32(limits[0]), np.float32(limits[1]), np.float32(limits[2])
+    full, unknown, bad, unusable = (
+        np.uint16(bits[0]), np.uint16(bits[1]), np.uint16(bits[2]), np.uint16(bits[3]),
+    )  # fmt: skip
+    for k in range(raw.size):
+        v = raw[k]
+        known = abs(v) < np.float32(np.inf)
+        s = (v if known else zero) - np.float32(level) - bias[k]
+        w = floor + bias_noise[k] * by_bias
+        w += max(s - base, zero) * slope
+        s -= dark[k] * by_dark
+        w += dark_noise[k] * by_dark_noise
+        s -= bias[k] * again
+        lit = response[k] > low
+        by = one / (response[k] if lit else one)
+        s = s * gain * by
+        w = (w * gain * gain + s * (s * (response_noise[k] if lit else zero))) * by * by
+        value[k] = s if known else zero
+        variance[k] = w if known else zero
+        own = (bias_flags[k] | dark_flags[k] | response_flags[k]) & unusable
+        flags[k] = ((full if v >= top else none) if known else unknown) | (
+            none if lit and own == none else bad
+        )
 
 
 @njit(cache=True, nogil=True)
-def flag_below(mask: Flags, plane: Floats, least: float, becomes: int) -> None:
-    """Flag pixels where a plane is not above a value."""
-    low, bad = np.float32(least), np.uint16(becomes)
-    for r in range(mask.shape[0]):
-        dq, own = mask[r], plane[r]
-        for k in range(dq.size):
-            dq[k] |= np.uint16(0) if own[k] > low else bad
-
-
-@njit(cache=True, nogil=True)
-def empty_flagged(rows: Floats, variance: Floats, mask: Flags, bits: int) -> None:
-    """Set value and variance of pixels with any of some flags to 0."""
-    unknown = np.uint16(bits)
-    for r in range(rows.shape[0]):
-        row, var, dq = rows[r], variance[r], mask[r]
-        for k in range(row.size):
-            gone = dq[k] & unknown != np.uint16(0)
-            row[k] = np.float32(0) if gone else row[k]
-            var[k] = np.float32(0) if gone else var[k]
-
-
-@njit(cache=True, nogil=True)
-def count_flags(mask: Flags, counts: npt.NDArray[np.int64]) -> None:
+def count_flags(flags: Flags, counts: npt.NDArray[np.int64]) -> None:
     """Add to `counts` how many pixels carry each of the sixteen bits."""
-    for r in range(mask.shape[0]):
-        row = mask[r]
-        flagged = np.uint16(0)
-        for k in range(row.size):
-            flagged |= row[k]
-        if flagged == np.uint16(0):
+    for start in range(0, flags.size, COUNTED):
+        some = flags[start : start + COUNTED]
+        seen = np.uint16(0)
+        for k in range(some.size):
+            seen |= some[k]
+        if seen == np.uint16(0):
             continue
-        for bit in range(16):
-            if flagged & np.uint16(1 << bit):
-                n = 0
-                for k in range(row.size):
-                    n += (row[k] >> np.uint16(bit)) & np.uint16(1)
-                counts[bit] += n
+        for k in range(some.size):
+            if some[k]:
+                for bit in range(16):
+                    counts[bit] += (some[k] >> np.uint16(bit)) & np.uint16(1)
+
+
+@njit(cache=True, nogil=True)
+def mark_columns(mask: Flags, x0: int, bits: int, found: npt.NDArray[np.bool_]) -> None:
+    """Mark the columns, from `x0` on, in which a pixel carries any of some flags."""
+    wanted = np.uint16(bits)
+    for r in range(mask.shape[0]):
+        row = mask[r, x0 : x0 + found.size]
+        for start in range(0, row.size, COUNTED):
+            some = row[start : start + COUNTED]
+            seen = np.uint16(0)
+            for k in range(some.size):
+                seen |= some[k]
+            if seen & wanted:
+                for k in range(some.size):
+                    found[start + k] |= some[k] & wanted != np.uint16(0)
 
 
 @njit(cache=True, nogil=True)

@@ -9,7 +9,9 @@ from numba import njit
 
 Floats = npt.NDArray[np.float64]
 EARLY = 15  # stars looked up before a hopeless trial is given up
-EARLY_HITS = 4
+EARLY_HITS = 2
+LATER = 31
+LATER_HITS = 4
 
 
 class Cells(NamedTuple):
@@ -67,7 +69,7 @@ def count_hits(x: Floats, y: Floats, turn: tuple[float, ...], cells: Cells) -> i
         j = int(math.floor((v - cells.y0) / cells.side))
         if 0 <= i < nx and 0 <= j < ny and cells.filled[j, i]:
             hits += 1
-        if s == EARLY and hits < EARLY_HITS:
+        if (s == EARLY and hits < EARLY_HITS) or (s == LATER and hits < LATER_HITS):
             return 0
     return hits
 

@@ -1,4 +1,4 @@
-"""Inner loops of reading rows: bytes of a file to values above their zero level."""
+"""Inner loops between files and values: their bytes, their zero level, their checksums."""
 
 import numpy as np
 import numpy.typing as npt
@@ -105,3 +105,45 @@ def subtract_rows(rows: Floats, plane: Floats, factor: float) -> None:
         row, minus = rows[r], plane[r]
         for k in range(row.size):
             row[k] -= minus[k] * by
+
+
+@njit(cache=True, nogil=True)
+def sum_words(words: Words) -> np.uint64:
+    """Return the plain sum of up to 2^32 words."""
+    total = np.uint64(0)
+    for k in range(words.size):
+        total += np.uint64(words[k])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def store_words(words: Words, out: Words) -> None:
+    """Write words in the other byte order: a file's big-endian one on our machines."""
+    for k in range(words.size):
+        v = words[k]
+        out[k] = (
+            ((v & np.uint32(0xFF)) << np.uint32(24))
+            | ((v & np.uint32(0xFF00)) << np.uint32(8))
+            | ((v >> np.uint32(8)) & np.uint32(0xFF00))
+            | (v >> np.uint32(24))
+        )
+
+
+@njit(cache=True, nogil=True)
+def sum_flags(flags: Halves) -> np.uint64:
+    """Return the plain sum of the words that flags make as they are stored, the last one padded."""
+    high, low = np.uint64(0), np.uint64(0)
+    for k in range(flags.size // 2):
+        high += np.uint64(flags[2 * k] ^ np.uint16(0x8000))
+        low += np.uint64(flags[2 * k + 1] ^ np.uint16(0x8000))
+    if flags.size % 2:
+        high += np.uint64(flags[flags.size - 1] ^ np.uint16(0x8000))
+    return (high << np.uint64(16)) + low
+
+
+@njit(cache=True, nogil=True)
+def store_flags(flags: Halves, out: Halves) -> None:
+    """Write flags as big-endian signed numbers 32768 lower, as FITS keeps unsigned ones."""
+    for k in range(flags.size):
+        v = flags[k] ^ np.uint16(0x8000)
+        out[k] = (v << np.uint16(8)) | (v >> np.uint16(8))

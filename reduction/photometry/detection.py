@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import sep
 
+from reduction.errors import ReductionError
 from reduction.flags import PixelFlag
 from reduction.image import FloatPlane, Image
 from reduction.kernels.stars import half_max_widths
@@ -18,6 +19,7 @@ NOT_SKY: Final = PixelFlag.BAD | PixelFlag.NO_DATA | PixelFlag.COSMIC_RAY
 SIGMA_TO_FWHM: Final = 2.354820045
 LEAST_ERROR_PIX: Final = 0.005
 MOST_OBJECTS: Final = 3_000_000  # pixels above the threshold that are kept in memory
+MOST_PARTS: Final = 8192  # of one blend
 LARGEST_AXIS_PIX: Final = 200.0
 REACH_PIX: Final = 30  # from a peak, within which its light falls to half
 LEAST_WIDTH_PIX: Final = 0.8  # one bright pixel
@@ -25,6 +27,15 @@ COVERED_SIGMA: Final = 6.0  # of a source's half axes, that its light reaches
 NARROWEST, WIDEST = 0.6, 4.0  # of a star's width, what may be one; saturated ones are wide
 SURE_SIGNAL: Final = 12.0  # of fainter ones the width tells nothing
 STAR_SIGNAL: Final = 20.0  # of sources that tell how wide a star is
+
+
+class CrowdedError(ReductionError):
+    """So much of a frame is above its sky that no sources can be told apart."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"its sources cannot be told apart ({why}): is it a flat, or all of it saturated?"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +216,24 @@ def _extract(
     params: DetectionParams,
 ) -> npt.NDArray[Any]:
     sep.set_extract_pixstack(MOST_OBJECTS)
-    found: npt.NDArray[Any] = sep.extract(
-        above,
-        params.threshold_sigma,
-        err=noise,
-        mask=mask,
-        minarea=params.min_pixels,
-        filter_type="matched",
-        deblend_nthresh=params.deblend_levels,
-        deblend_cont=params.deblend_contrast,
-    )
+    sep.set_sub_object_limit(MOST_PARTS)
+    for times in (1.0, 3.0, 10.0):
+        try:
+            found: npt.NDArray[Any] = sep.extract(
+                above,
+                params.threshold_sigma * times,
+                err=noise,
+                mask=mask,
+                minarea=params.min_pixels,
+                filter_type="matched",
+                deblend_nthresh=params.deblend_levels,
+                deblend_cont=params.deblend_contrast,
+            )
+            break
+        except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+            full = error
+    else:
+        raise CrowdedError(str(full)) from full
     sane = np.isfinite(found["x"] + found["y"] + found["a"] + found["b"]) & (found["flux"] > 0)
     sane &= (found["a"] < LARGEST_AXIS_PIX) & (found["b"] > 0)
     kept: npt.NDArray[Any] = found[sane][np.argsort(-found["flux"][sane], kind="stable")]

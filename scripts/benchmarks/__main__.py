@@ -13,6 +13,7 @@ from pathlib import Path
 from scripts.benchmarks import lists
 from scripts.benchmarks.data import make_all
 from scripts.benchmarks.measure import run_rounds
+from scripts.benchmarks.night import NOTED
 from scripts.benchmarks.table import print_table, rows_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -122,6 +123,9 @@ def main(arguments: Sequence[str]) -> None:
     results = run_rounds(chosen, options.rounds or (2 if quick else 3))
     rows = rows_of(results, quick=quick)
     print_table(rows)
+    for name, said in NOTED.items():
+        if name in results and results[name].runs:
+            print(f"{said}: {results[name].median('mb_per_s'):.0f} MB/s")
     print(INSTALL)
     if options.json is not None:
         found = {"machine": machine(), "rows": [row.as_json() for row in rows]}

@@ -1,8 +1,6 @@
 """Our own arms, and the floors: reading and writing the same bytes and nothing else."""
 
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +16,10 @@ from reduction.headers.translate import translate
 from reduction.image import Image
 from reduction.readout import amplifiers, data_rows
 from reduction.recipes import CalibrateParams, Calibrations
-from scripts.benchmarks import scan
+from scripts.benchmarks import night, scan
 from scripts.benchmarks.measure import Arm, Meter, peak_mb, run_arm
 
 CHUNK = 1 << 20
-NIGHT_FRAMES = 24
 NO_HITS = CalibrateParams(cosmic_rays=None)
 
 
@@ -35,14 +32,12 @@ def read_all(paths: list[Path]) -> None:
                 pass
 
 
-def write_bytes(path: Path, size: int, *, to_disk: bool = False) -> None:
-    """Write a file of zeros, and wait until it is on the disk where that is asked for."""
+def write_bytes(path: Path, size: int) -> None:
+    """Write a file of zeros."""
     block = bytes(CHUNK)
     with path.open("wb", buffering=0) as file:
         for start in range(0, size, CHUNK):
             file.write(block[: min(CHUNK, size - start)])
-        if to_disk:
-            os.fsync(file.fileno())
 
 
 def biases(folder: Path) -> list[Path]:
@@ -139,18 +134,27 @@ def masters(folder: Path) -> Calibrations:
     )
 
 
-def reduce_one(path: Path, target: Path, calibrations: Calibrations) -> None:
-    """Take one raw frame to a product on disk."""
-    result = recipes.calibrate(opened(path), calibrations=calibrations, params=NO_HITS, threads=1)
+def reduce_one(path: Path, target: Path, calibrations: Calibrations, spare: Image | None) -> Image:
+    """Take one raw frame to a product on disk, over the image of the one before."""
+    result = recipes.calibrate(
+        opened(path), calibrations=calibrations, params=NO_HITS, threads=1, spare=spare
+    )
     cards = [("STEPS", " ".join(result.done), "what was done")]
     fitsio.write_product(target, result.image, cards)
+    return result.image
 
 
 def detrend(meter: Meter, folder: Path) -> None:
     """Reduce one raw frame to SCI, VAR and DQ, with masters in memory."""
     recipes.warm()
     calibrations, target = masters(folder), out(folder, "detrended")
-    meter.time(lambda: reduce_one(folder / "science" / "sci_00001.fits", target, calibrations))
+    raw = folder / "science" / "sci_00001.fits"
+    done: list[Image] = []
+
+    def work() -> None:
+        done.append(reduce_one(raw, target, calibrations, done.pop() if done else None))
+
+    meter.time(work)
 
 
 def product_size(folder: Path) -> int:
@@ -188,45 +192,6 @@ def cosmics(meter: Meter, folder: Path) -> None:
     meter.time(work)
 
 
-def night(meter: Meter, folder: Path) -> None:
-    """Combine the biases, then reduce many frames on two processes, from raw files to products."""
-    recipes.warm()
-    raw = [folder / "science" / f"sci_{k % 2 + 1:05d}.fits" for k in range(NIGHT_FRAMES)]
-    (folder / "out").mkdir(exist_ok=True)
-
-    def work() -> None:
-        recipes.make_bias([opened(path) for path in biases(folder)])
-        shared = masters(folder)
-        with ProcessPoolExecutor(2, initializer=KEPT.append, initargs=(shared,)) as pool:
-            targets = [folder / "out" / f"night{k}.fits" for k in range(len(raw))]
-            list(pool.map(reduce_and_drop, raw, targets))
-
-    meter.time(work)
-
-
-KEPT: list[Calibrations] = []  # in a worker of the night: its masters
-
-
-def reduce_and_drop(path: Path, target: Path) -> None:
-    """Reduce one frame of a night; the product is removed, to spare the disk."""
-    reduce_one(path, target, KEPT[0])
-    target.unlink()
-
-
-def floor_night(meter: Meter, folder: Path) -> None:
-    """Read the bytes of a night and bring those of its products to the disk, nothing else."""
-    size, target = product_size(folder), out(folder, "floor")
-
-    def work() -> None:
-        read_all(biases(folder))
-        for k in range(NIGHT_FRAMES):
-            read_all([folder / "science" / f"sci_{k % 2 + 1:05d}.fits"])
-            write_bytes(target, size, to_disk=True)
-            target.unlink()
-
-    meter.time(work)
-
-
 ARMS: dict[str, Arm] = {
     "floor_combine": floor_combine,
     "combine_clip": partial(combine_with, "sigma_clip", "clip"),
@@ -236,9 +201,8 @@ ARMS: dict[str, Arm] = {
     "detrend": detrend,
     "floor_detrend": floor_detrend,
     "cosmics": cosmics,
-    "night": night,
-    "floor_night": floor_night,
     **scan.ARMS,
+    **night.ARMS,
 }
 
 if __name__ == "__main__":

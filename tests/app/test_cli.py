@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app import paths
 from app.db import db
 from app.models import Proposal, User
-from app.services import accounts
+from app.services import accounts, audit, invitations
 from app.services.simulation import truth_folder
 from tests.app.services.rawfiles import all_frames, fits_bytes, scan, store
 from tests.factories import make_user
@@ -189,3 +189,89 @@ def test_token_for_nobody_is_refused_in_a_line(app: Flask) -> None:
 
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
+
+
+def test_invitation_is_a_link_by_which_somebody_sets_a_password(app: Flask) -> None:
+    make_user("ada", email="ada@example.org")
+
+    by_name = run(app, "user", "invite", "ada").output
+    by_email = run(app, "user", "invite", "ADA@example.org").output
+
+    assert by_name.startswith("ada sets a password at http://<this server>:8000/welcome/")
+    key = by_email.strip().removesuffix("/").rpartition("/")[2]
+    assert invitations.accept(key, "chosen-by-me-1").username == "ada"
+
+
+def test_invitation_of_an_unknown_address_makes_an_account(app: Flask) -> None:
+    result = run(app, "user", "invite", "vera@example.org")
+
+    user = accounts.find_user("vera")
+    assert result.output.startswith("vera sets a password at ")
+    assert (user.email, user.password_hash, user.is_active) == ("vera@example.org", None, True)
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "@", "a@b@c"])
+def test_invitation_of_nobody_is_refused_in_a_line(app: Flask, name: str) -> None:
+    result = run(app, "user", "invite", name)
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert len(result.output.splitlines()) == 1
+
+
+def test_role_is_given_but_not_taken_from_the_last_superuser(app: Flask) -> None:
+    make_user("ada")
+    make_user("boss", is_superuser=True, is_staff=True)
+
+    given = run(app, "user", "role", "ada", "staff")
+    taken = run(app, "user", "role", "boss", "observer")
+    unknown = run(app, "user", "role", "ada", "emperor")
+
+    assert (given.exit_code, given.output) == (0, "ada is staff now\n")
+    assert (taken.exit_code, unknown.exit_code) == (1, 2)
+    assert taken.output.startswith("Error: boss is the last superuser who can sign in")
+    assert accounts.role_of(accounts.find_user("boss")) == "superuser"
+
+
+def test_tokens_are_listed_without_their_keys_and_revoked_by_number(app: Flask) -> None:
+    ada, ben = make_user("ada"), make_user("ben")
+    key, other = accounts.issue_token(ada, name="cron", days=3), accounts.issue_token(ben)
+
+    listed = run(app, "token", "list").output
+    hers = run(app, "token", "list", "ada").output
+    number = hers.partition(":")[0]
+    revoked = run(app, "token", "revoke", number)
+    again = run(app, "token", "revoke", number)
+
+    assert (key in listed, other in listed, len(listed.splitlines())) == (False, False, 2)
+    assert f"{number}: ada, {key[:8]}…, 'cron', made " in hers
+    assert "never used, expires " in hers
+    assert revoked.output == f"{key[:8]}… of ada is revoked\n"
+    assert (accounts.user_of_token(key), accounts.user_of_token(other)) == (None, ben)
+    assert (again.exit_code, again.output) == (1, "Error: There is no such token.\n")
+
+
+def test_token_of_the_command_line_lives_as_long_as_asked(app: Flask) -> None:
+    ada = make_user("ada")
+
+    run(app, "token", "create", "ada", "--days", "3")
+    wrong = run(app, "token", "create", "ada", "--days", "0")
+
+    (token,) = accounts.tokens_of(ada)
+    assert token.expires_at is not None
+    assert wrong.output == "Error: days: Here a token lives from 1 to 36500 days.\n"
+
+
+def test_what_the_command_line_does_to_accounts_is_in_the_audit_log(app: Flask) -> None:
+    run(app, "user", "create", "ada", "--password", "night-sky-7")
+    run(app, "user", "role", "ada", "staff")
+    run(app, "user", "password", "ada", "--password", "night-sky-8")
+    run(app, "user", "invite", "ada")
+
+    acts = [(act.who, act.text) for act in audit.of(accounts.find_user("ada"))]
+    assert acts == [
+        ("the program", "invited: by a link good for 7 days"),
+        ("the program", "password changed"),
+        ("the program", "role changed: observer is now staff"),
+        ("the program", "account made: as observer"),
+    ]

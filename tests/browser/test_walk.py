@@ -24,6 +24,10 @@ PAGES = (
     "/settings/",
     "/account/",
     "/people/",
+    "/people/1/",
+    "/people/groups/",
+    "/people/audit/",
+    "/people/proposals/",
     "/docs/",
 )
 

@@ -454,7 +454,7 @@ def test_process_queues_the_block(ask: Ask, night: Night) -> None:
 def test_step_that_does_not_exist_is_refused_by_name(ask: Ask, night: Night) -> None:
     chosen = {"id": night.id_of("scibyfilter")}
 
-    for code, named in {"sf": "sf", "am": "am", "ov co": "co", "ovsfmc": "sf", "xx": "xx"}.items():
+    for code, named in {"sf": "sf", "ov co": "co", "ovsfmc": "sf", "xx": "xx"}.items():
         answer = ask("scibyfilter", "process", **chosen, code=code)
         assert answer["status"] is False
         assert f"'{named}'" in answer["msg"]

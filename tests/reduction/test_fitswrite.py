@@ -1,6 +1,7 @@
-"""Cards and checksums as two other readers see them."""
+"""Checksums as other readers see them, and files written whole or not at all."""
 
-import math
+import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,64 +9,17 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reduction.cards import Cards
-from reduction.fitswrite import bytes_sum, encode_checksum, format_card, format_header
-
-ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=300)
-
-
-def read_back(raw: bytes, keyword: str) -> object:
-    assert len(raw) % 80 == 0
-    return Cards(raw).get(keyword)
-
-
-@given(value=ASCII, comment=ASCII)
-def test_string_survives_its_cards_whatever_its_length(value: str, comment: str) -> None:
-    raw = format_card("KEY", value, comment)
-
-    assert read_back(raw, "KEY") == value.rstrip() or value.rstrip().endswith("&")
-    assert fits.Header.fromstring(raw)["KEY"] == value.rstrip() or value.rstrip().endswith("&")
-
-
-@given(value=st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False, width=64)))
-def test_number_survives_its_card_to_the_last_bit(value: float) -> None:
-    raw = format_card("KEY", value, "comment")
-
-    found = read_back(raw, "KEY")
-
-    assert found == value if math.isfinite(value) else found is None
-
-
-def test_number_that_is_not_finite_becomes_no_value() -> None:
-    assert read_back(format_card("KEY", float("nan")), "KEY") is None
-    assert fits.Header.fromstring(format_card("KEY", float("inf")))["KEY"] is None
-
-
-def test_long_keyword_becomes_a_hierarch_card_that_others_read() -> None:
-    raw = format_card("MASTER_TYPE", "BIAS", "type")
-
-    assert fits.Header.fromstring(raw)["MASTER_TYPE"] == "BIAS"
-    assert read_back(raw, "MASTER_TYPE") == "BIAS"
-
-
-def test_line_breaks_and_foreign_letters_cannot_make_a_card_of_their_own() -> None:
-    raw = format_card("OBJECT", "M 1\nEND\r\0é")
-
-    assert read_back(raw, "OBJECT") == "M 1?END???"
-    assert len(raw) == 80
-
-
-def test_long_history_goes_over_several_cards() -> None:
-    raw = format_card("HISTORY", "x" * 100)
-
-    assert Cards(raw).commentary("HISTORY") == ["x" * 72, "x" * 28]
-
-
-def test_header_fills_whole_blocks() -> None:
-    raw = format_header([("SIMPLE", True, "")] * 36)
-
-    assert len(raw) == 2 * 2880
-    assert raw[36 * 80 : 36 * 80 + 4] == b"END "
+from reduction.fitsio import read_headers
+from reduction.fitswrite import (
+    CHUNK,
+    bytes_sum,
+    encode_checksum,
+    flags_hdu,
+    float_hdu,
+    primary_hdu,
+    stage_hdus,
+    write_hdus,
+)
 
 
 @given(st.binary(max_size=3000))
@@ -99,9 +53,66 @@ def test_encoding_agrees_with_astropys_for_many_sums() -> None:
         assert encode_checksum(int(total)) == hdu._char_encode(0xFFFFFFFF - int(total))
 
 
-def test_comment_without_room_loses_whole_words() -> None:
-    value = "v" * 52
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1), (1, 2), (1, 3), (3, 5), (7, 103), (36, 20), (1, 1441), (700, 801), (512, 1024)],
+)
+@pytest.mark.parametrize("flags", ["none", "all", "random"])
+def test_every_sum_is_right_whatever_the_size(
+    tmp_path: Path, rng: np.random.Generator, shape: tuple[int, int], flags: str
+) -> None:
+    data = rng.normal(0, 1e5, shape).astype(np.float32)
+    mask = {
+        "none": np.zeros(shape, np.uint16),
+        "all": np.full(shape, 0xFFFF, np.uint16),
+        "random": rng.integers(0, 2**16, shape).astype(np.uint16),
+    }[flags]
+    path = tmp_path / "a.fits"
 
-    card = format_card("BIASFILE", value, "master bias used").decode().rstrip()
+    write_hdus(
+        path, [primary_hdu([]), float_hdu([("EXTNAME", "A", "")], data), flags_hdu([], mask)]
+    )
 
-    assert card == f"BIASFILE= '{value}' / master bias"
+    assert path.stat().st_size % 2880 == 0
+    with fits.open(path, checksum=True) as hdus:  # a wrong sum is a warning, and so an error
+        assert [hdu.verify_checksum() for hdu in hdus] == [1, 1, 1]
+        assert [hdu.verify_datasum() for hdu in hdus] == [1, 1, 1]
+        np.testing.assert_array_equal(hdus[1].data, data)
+        np.testing.assert_array_equal(hdus[2].data, mask)
+
+
+def test_values_that_are_no_numbers_are_written_bit_by_bit(tmp_path: Path) -> None:
+    bits = np.array([[0x7FC00001, 0xFF800000, 0x80000000, 0x00000001]], np.uint32)
+
+    write_hdus(tmp_path / "a.fits", [primary_hdu([]), float_hdu([], bits.view(np.float32))])
+
+    content = (tmp_path / "a.fits").read_bytes()
+    assert content[5760:5776] == bits.astype(">u4").tobytes()
+    with fits.open(tmp_path / "a.fits", checksum=True) as hdus:
+        assert hdus[1].verify_datasum() == 1
+
+
+@pytest.mark.parametrize("order", ["F", "C"])
+@pytest.mark.parametrize("dtype", [">f4", "<f4", "f8"])
+def test_planes_of_any_layout_are_written_as_they_look(
+    tmp_path: Path, rng: np.random.Generator, order: str, dtype: str
+) -> None:
+    plane = np.asarray(rng.normal(0, 1, (30, 41)).astype(np.float32), dtype=dtype, order=order)  # type: ignore[call-overload]
+
+    write_hdus(tmp_path / "a.fits", [primary_hdu([]), float_hdu([], plane[::2, 1:])])
+
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "a.fits"), plane[::2, 1:])
+
+
+def test_digest_and_text_are_those_of_the_file(tmp_path: Path, rng: np.random.Generator) -> None:
+    plane = rng.normal(0, 1, (3, CHUNK // 8)).astype(np.float32)
+    cards = [("OBJECT", "x" * 200, ""), ("HISTORY", "made", ""), ("END_DATE", "2026-11-20", "")]
+    path = tmp_path / "a.fits"
+
+    staged = stage_hdus(path, [primary_hdu(cards), float_hdu([], plane)], digest=True)
+    staged.put()
+
+    content = path.read_bytes()
+    assert staged.sha256 == hashlib.sha256(content).hexdigest()
+    assert staged.size == len(content)
+    assert staged.header_text == read_headers(path).text

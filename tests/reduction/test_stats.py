@@ -108,3 +108,14 @@ def test_sampled_rows_are_about_as_many_as_wanted(ny: int, nx: int) -> None:
     assert 1 <= taken <= ny
     assert taken * nx <= 1_000_000 or taken == 1
     assert taken * nx >= min(ny * nx, 400_000)
+
+
+def test_scatter_of_a_large_sample_is_that_of_all_its_values(rng: np.random.Generator) -> None:
+    values = rng.normal(1000, 20, 300_000)
+    values[::50] += 5000
+
+    measured = robust_sigma(values)
+
+    core = values[np.abs(values - 1000) < 4 * 20]
+    assert measured == pytest.approx(core.std(), rel=0.003)
+    assert measured == robust_sigma(values)

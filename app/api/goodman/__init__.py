@@ -4,7 +4,15 @@ from typing import Final
 
 from apiflask import APIBlueprint
 
-from app.api.goodman import dialect, files
+from app.api.goodman import (
+    changes,
+    dialect,
+    email,
+    files,
+    proposal_settings,
+    proposals,
+    work,
+)
 
 # Real deployments mount the archive at either place; `next` keeps the one that was asked.
 BLUEPRINTS: Final = (
@@ -15,3 +23,8 @@ BLUEPRINTS: Final = (
 for _blueprint in BLUEPRINTS:
     dialect.register(_blueprint)
     files.register(_blueprint)
+    proposals.register(_blueprint)
+    email.register(_blueprint)
+    changes.register(_blueprint)
+    work.register(_blueprint)
+    proposal_settings.register(_blueprint)

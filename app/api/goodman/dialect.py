@@ -5,6 +5,7 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask.typing import ResponseReturnValue
 
+from app.api import throttle
 from app.errors import AppError, InvalidRequestError, NotAuthenticatedError
 
 
@@ -17,6 +18,7 @@ def render_error(error: AppError) -> ResponseReturnValue:
     """Return ``{field: [why]}`` for bad parameters, else ``{"detail": why}``."""
     if isinstance(error, InvalidRequestError) and error.fields:
         return {name: [why] for name, why in error.fields.items()}, error.status
-    unauthenticated = isinstance(error, NotAuthenticatedError)
-    headers = {"WWW-Authenticate": "Token"} if unauthenticated else {}
+    headers = throttle.retry_headers(error)
+    if isinstance(error, NotAuthenticatedError):
+        headers["WWW-Authenticate"] = "Token"
     return {"detail": str(error) or HTTPStatus(error.status).phrase}, error.status, headers

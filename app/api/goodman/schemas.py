@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
+from app.api.parsing import Fields
 from app.errors import InvalidRequestError
 from app.models import Frame, Level
 from app.services import archive
+from app.services.orders import Selection
 
 DATA_TYPES: Final = {str(level) for level in range(6)}
 TECHNIQUES: Final = {"spectroscopy": "spectroscopy", "imaging": "imaging"}
@@ -64,6 +66,28 @@ def _whole(name: str, text: str) -> int:
 def parse_id(text: str) -> int | None:
     """Read ``id``; empty is none."""
     return _whole("id", text.strip()) if text.strip() else None
+
+
+def file_ids(fields: Fields) -> list[int]:
+    """Read the ids a call that changes files names: ``id`` or ``ids``, one or a list of them."""
+    return [_whole("id", word) for name in ("id", "ids") for word in fields.words(name)]
+
+
+def selection(fields: Fields) -> Selection:
+    """Read which files a call is about: ids, or nights and what their headers say."""
+    night = fields.day("date") or fields.day("night")
+    start, end = fields.day("start") or night, fields.day("end") or night
+    if start is not None and end is not None and start > end:
+        raise InvalidRequestError(start=f"The first night {start} is after the last one {end}.")
+    return Selection(
+        ids=file_ids(fields),
+        start=start,
+        end=end,
+        band=fields.text("filter") or "",
+        object_name=fields.text("object") or "",
+        camera=fields.text("camera") or "",
+        contains=fields.text("file_name") or "",
+    )
 
 
 def _level(text: str | None) -> int | None:

@@ -1,10 +1,10 @@
 """Signing in and out, and making accounts."""
 
-from flask import request, session
+from flask import request
 from flask.typing import ResponseReturnValue
 
 from app.api import throttle
-from app.api.auth import came_with_token, current_user
+from app.api.auth import came_with_token, current_user, end_session
 from app.api.openapi import described
 from app.api.parsing import Fields, read_fields
 from app.api.splus.dialect import blueprint
@@ -70,7 +70,7 @@ def logout() -> ResponseReturnValue:
         _, _, key = request.headers["Authorization"].partition(" ")
         accounts.revoke_token(key.strip())
     else:
-        session.clear()
+        end_session()
     return "", 204
 
 

@@ -10,7 +10,7 @@ from app.api.splus.dialect import Answer
 from app.api.splus.schemas import render_block, render_frame, render_group
 from app.errors import NotFoundError
 from app.models import Block, BlockKind, Frame, User
-from app.services import blocks, frames, lineage, operations
+from app.services import blocks, frames, lineage, nights, operations
 from app.services.frames import FrameFilters
 
 
@@ -104,7 +104,7 @@ def get_frames(call: Call) -> Answer:
         elif not filters["contains"]:
             raise MissingFieldError("No id or dates found in request")
         found = operations.individual_files(call.user, filters=filters)
-    related = lineage.of_frames(found)
+    related = lineage.of_frames(call.user, found)
     return {"msg": [render_frame(frame, related) for frame in found]}
 
 
@@ -149,22 +149,25 @@ def get_blocks(call: Call) -> Answer:
 def _render_blocks(
     user: User, found: Sequence[Block], contains: Sequence[str]
 ) -> list[dict[str, Any]]:
-    parts = [part for block in found for part in (block.children if block.is_group else [block])]
-    members = lineage.of_blocks(user, parts)
+    parts = {
+        block.id: nights.parts_of(user, block) if block.is_group else [block] for block in found
+    }
+    members = lineage.of_blocks(user, [part for some in parts.values() for part in some])
     every = [f for m in members.values() for f in (*m.raws, *m.products)]
-    related = lineage.of_frames(every)
-    shown = [block for block in found if _holds(block, members, contains)]
+    related = lineage.of_frames(user, every)
+    shown = [block for block in found if _holds(parts[block.id], members, contains)]
     return [
-        render_group(block, members, related, parts=block.children)
+        render_group(block, members, related, parts=parts[block.id])
         if block.is_group
         else render_block(block, members[block.id], related)
         for block in shown
     ]
 
 
-def _holds(block: Block, members: Mapping[int, lineage.Members], contains: Sequence[str]) -> bool:
+def _holds(
+    parts: Sequence[Block], members: Mapping[int, lineage.Members], contains: Sequence[str]
+) -> bool:
     """Tell whether any frame of a block has any of the patterns in its name."""
-    parts = block.children if block.is_group else [block]
     names = (raw.file_name.lower() for part in parts for raw in members[part.id].raws)
     return not contains or any(word.lower() in name for name in names for word in contains)
 
@@ -231,7 +234,8 @@ def set_block_comment(call: Call) -> Answer:
 def set_block_superflat(call: Call) -> Answer:
     """Link every frame of a block to a super-flat; a negative id unlinks them."""
     superflat_id = required(call.fields.integer("superflatid"), "superflatid")
-    blocks.set_superflat(call.block, superflat_id if superflat_id >= 0 else None)
+    wanted = superflat_id if superflat_id >= 0 else None
+    blocks.set_superflat(call.block, wanted, by=call.user)
     return {"msg": "updated value"}
 
 
@@ -243,7 +247,7 @@ def add_to_block(call: Call) -> Answer:
 
 def remove_from_block(call: Call) -> Answer:
     """Take a frame out of a block, a block of one band out of one of all bands."""
-    blocks.remove(call.block, required(call.fields.integer("objid"), "objid"))
+    blocks.remove(call.block, required(call.fields.integer("objid"), "objid"), by=call.user)
     return {"msg": "removed value"}
 
 

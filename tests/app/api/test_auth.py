@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.api import throttle
 from app.models import User
-from app.services import accounts
+from app.services import accounts, browser_sessions
 from tests.factories import make_user
 from tests.realdata import needs_shared, shared
 
@@ -266,7 +266,7 @@ def test_signing_in_leaves_nothing_of_a_session_somebody_prepared(
     )
 
     with stranger.session_transaction() as session:
-        assert session["user_id"] == observer.id
+        assert browser_sessions.user_of(session["key"]) == observer
         assert "planted" not in session
         assert session["csrf"] != "known to somebody else"
 
@@ -310,12 +310,64 @@ def test_signing_out_ends_the_session_of_this_browser_only(app: Flask, observer:
     assert there.get("/nights/").status_code == 200
 
 
-def test_signing_out_everywhere_ends_a_copied_cookie_too(app: Flask, observer: User) -> None:
-    here, thief = app.test_client(), app.test_client()
-    sign_in(here)
-    cookie = here.get_cookie("coelostat")
+def copied(app: Flask, browser: FlaskClient) -> FlaskClient:
+    """Another browser with the same cookie."""
+    cookie = browser.get_cookie("coelostat")
     assert cookie is not None
+    thief = app.test_client()
     thief.set_cookie("coelostat", cookie.value)
+    return thief
+
+
+def csrf_of(browser: FlaskClient) -> dict[str, str]:
+    with browser.session_transaction() as session:
+        return {"X-CSRFToken": session["csrf"]}
+
+
+@pytest.mark.parametrize("way_out", ["/sign-out/", "/reduction/auth/logout"])
+def test_signing_out_ends_a_copied_cookie_too(app: Flask, observer: User, way_out: str) -> None:
+    here = app.test_client()
+    sign_in(here)
+    thief = copied(app, here)
+    before = thief.get("/nights/").status_code
+
+    here.post(way_out, headers=csrf_of(here))
+
+    assert before == 200
+    assert thief.get("/nights/").status_code == 302
+
+
+def test_cookie_prepared_before_the_sign_in_is_worthless_after_it(
+    app: Flask, observer: User
+) -> None:
+    here = app.test_client()
+    here.get("/sign-in/")
+    thief = copied(app, here)
+
+    sign_in(here)
+
+    assert here.get("/nights/").status_code == 200
+    assert thief.get("/nights/").status_code == 302
+
+
+def test_signing_in_anew_ends_the_session_the_browser_had(app: Flask, observer: User) -> None:
+    make_user("other")
+    here = app.test_client()
+    sign_in(here)
+    thief = copied(app, here)
+    page = {"username": "other", "password": PASSWORD}
+
+    response = here.post("/sign-in/", data=page, headers=csrf_of(here))
+
+    assert response.status_code == 303
+    assert thief.get("/nights/").status_code == 302
+    assert "other" in here.get("/account/").text
+
+
+def test_signing_out_everywhere_ends_a_copied_cookie_too(app: Flask, observer: User) -> None:
+    here = app.test_client()
+    sign_in(here)
+    thief = copied(app, here)
     before = thief.get("/nights/").status_code
     with here.session_transaction() as session:
         token = session["csrf"]

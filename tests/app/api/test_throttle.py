@@ -11,7 +11,7 @@ from flask import Flask
 
 from app import config, paths, queue_server
 from app.api import throttle
-from app.errors import NotAuthenticatedError, ThrottledError
+from app.errors import NotAuthenticatedError, NotFoundError, ThrottledError
 from app.services import courier
 
 
@@ -50,6 +50,28 @@ def test_sixth_attempt_after_five_failures_waits(app: Flask, clock: list[float])
     assert wait_s(app, "bob") == 0
     clock[0] += 61
     assert wait_s(app, "amy") == 0
+
+
+def test_guessed_links_count_with_the_attempts_of_their_address(
+    app: Flask, clock: list[float]
+) -> None:
+    environ = {"REMOTE_ADDR": "10.0.0.1"}
+    for _ in range(throttle.PER_ADDRESS.amount):
+        with (
+            app.test_request_context("/", environ_base=environ),
+            pytest.raises(NotFoundError),
+            throttle.guess(),
+        ):
+            raise NotFoundError("no such link")
+
+    assert wait_s(app, "amy") == 60
+    assert wait_s(app, "amy", "10.0.0.2") == 0
+    with (
+        app.test_request_context("/", environ_base=environ),
+        pytest.raises(ThrottledError),
+        throttle.guess(),
+    ):
+        pytest.fail("the link was looked for")
 
 
 def test_successes_do_not_count(app: Flask, clock: list[float]) -> None:

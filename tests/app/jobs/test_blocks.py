@@ -32,14 +32,14 @@ def test_a_job_that_was_taken_from_its_worker_leaves_no_row(
 ) -> None:
     block = make(SCI)
     job = blocks.process(block, owner=None)
-    write = storing.write
+    put = storing.put
 
     def robbed(*args: Any) -> Any:
         with transaction():
             db.session.get_one(Job, job.id).attempt += 1
-        return write(*args)
+        return put(*args)
 
-    monkeypatch.setattr(storing, "write", robbed)
+    monkeypatch.setattr(storing, "put", robbed)
     (delivery,) = jobs.choose(1)
     runner.run(delivery.job_id, delivery.attempt)
 

@@ -99,14 +99,16 @@ def test_requested_scan_names_this_function(raw: Path, observer: User) -> None:
 
 
 @pytest.mark.parametrize("visibility", ["everyone", "members"])
-def test_log_names_no_files_where_its_reader_may_not_see_every_frame(
+def test_log_names_and_counts_no_files_where_its_reader_may_not_see_every_frame(
     raw: Path, observer: User, staff: User, visibility: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     settings.change("access", "visibility", visibility, by=staff)
     store(raw / "secret.fits", b"text" * 1000)
 
-    run(Context({}, owner_id=observer.id))
+    context = Context({}, owner_id=observer.id)
+    run(context)
 
+    assert ("counts" in (context.result or {})) is (visibility == "everyone")
     assert ("secret.fits" in caplog.text) is (visibility == "everyone")
-    assert "1 quarantined" in caplog.text
+    assert ("1 quarantined" in caplog.text) is (visibility == "everyone")

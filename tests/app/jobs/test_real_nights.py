@@ -16,7 +16,7 @@ from app import config, create_app, paths
 from app.db import db
 from app.jobs import runner
 from app.models import Block, Frame, Job, JobState, Level
-from app.services import ingest, plan
+from app.services import ingest, plan, refcats
 from app.services.block_members import shortcoming
 from reduction import fitsio
 from reduction.image import Image
@@ -26,6 +26,8 @@ from tests.realdata import needs_shared, shared
 pytestmark = [pytest.mark.slow, needs_shared]
 
 Plane = npt.NDArray[Any]
+NGC_2420, HAT_P_32 = "114.6016,21.5726,0.235", "30.924,46.783,0.75"  # RA, Dec, radius, degrees
+ADU_TO_E_MAG = 0.388  # of 1.43 electrons an ADU
 CELLS = 8  # on a side, in which the sky of a frame is measured
 
 
@@ -38,12 +40,28 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     with app.app_context():
         db.create_all()
         ingest.scan()
+        load_catalogues()
         nights = db.session.scalars(select(Frame.night).distinct())
         plan.process_nights([night for night in nights if night], None)
         runner.work_off()
         yield app
         db.session.remove()
         db.engine.dispose()
+
+
+def load_catalogues() -> None:
+    """Load the catalogues of two fields, as their observers had them."""
+    truth = shared("data", "truth")
+    sdss = "ra=ra_deg,dec=dec_deg,g=g,r=r,B=B_lupton05,V=V_lupton05"
+    tycho = "ra=ra_deg,dec=dec_deg,VT=VT_mag"
+    systems = "g=SDSS,r=SDSS,B=Johnson,V=Johnson"
+    for name, file, columns, system, covers in (
+        ("sdss", "ngc2420/sdss_dr18_ngc2420.csv", sdss, systems, NGC_2420),
+        ("tycho2", "hatp32/tycho2_in_field.csv", tycho, "Tycho-2", HAT_P_32),
+    ):
+        refcats.load_files(
+            refcats.Request(name, [truth / file], columns, system=system, covers=[covers])
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +144,48 @@ def test_ngc_2420_is_reduced_with_bias_and_flat_ten_nights_older(band: str, coun
         # The header's -99 C is no temperature: nothing says that this detector needs no dark.
         assert [what.partition(":")[0] for what in frame.missing] == ["no dark"]
         assert any("10 days older" in note for note in frame.notes)
+
+
+@pytest.mark.parametrize(("band", "zero_points_adu"), [
+    ("B", {60.0: [22.47, 22.45, 22.48]}),
+    ("V", {3.0: [22.87, 22.87], 60.0: [22.65, 22.58, 22.52]}),
+])  # fmt: skip
+def test_ngc_2420_is_placed_18_arcmin_off_its_header_and_calibrated(
+    band: str, zero_points_adu: dict[float, list[float]]
+) -> None:
+    made = products(Level.REDUCED, "science", "2021-03-28", band=band)
+    for exptime_s, expected in zero_points_adu.items():
+        frames = [frame for frame in made if frame.exptime_s == exptime_s]
+        for frame, zero_point in zip(frames, expected, strict=True):
+            assert frame.sky_state == "solved"
+            assert frame.wcs_rms_arcsec is not None
+            assert frame.wcs_rms_arcsec <= 0.25
+            assert frame.ra_deg == pytest.approx(114.6016, abs=0.001)
+            assert frame.dec_deg == pytest.approx(21.5726, abs=0.001)
+            # Theirs is of 8 pixels, ours of all the light of a star.
+            assert frame.zero_point_mag == pytest.approx(zero_point + ADU_TO_E_MAG, abs=0.08)
+
+
+def test_hat_p_32_is_placed_26_arcmin_off_its_header_by_two_dozen_stars() -> None:
+    frames = products(Level.REDUCED, "science", "2017-12-19")
+
+    assert [frame.sky_state for frame in frames].count("solved") >= 0.9 * len(frames)
+    for frame in frames:
+        if frame.sky_state == "solved":
+            assert frame.wcs_rms_arcsec is not None
+            assert frame.wcs_rms_arcsec < 2.5  # half a pixel
+            assert frame.scale_arcsec == pytest.approx(5.165, abs=0.03)
+            assert frame.ra_deg == pytest.approx(30.924, abs=0.4)
+            assert frame.dec_deg == pytest.approx(46.783, abs=0.1)
+
+
+def test_sky_no_catalogue_was_loaded_for_is_named_as_the_cause() -> None:
+    (frame,) = products(Level.REDUCED, "science", "2021-10-07")
+
+    assert (frame.sky_state, frame.sky_cause) == ("unsolved", "not_covered")
+    assert frame.n_sources is not None
+    assert frame.n_sources > 200
+    assert frame.fwhm_pix == pytest.approx(3.1, abs=0.3)
 
 
 @pytest.mark.parametrize(("band", "evenness"), [("B", 0.016), ("V", 0.020)])

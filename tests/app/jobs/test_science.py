@@ -1,7 +1,9 @@
 """Science frames reduced with the masters there are."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ from sqlalchemy import select
 
 from app import paths
 from app.db import db, transaction
+from app.errors import ConflictError
 from app.jobs import storing
 from app.models import Block, Frame, JobState, Level, User
 from app.services import blocks, frames, jobs, settings
+from app.services.jobs import JobCancelledError
 from reduction import fitsio, recipes
 from reduction.errors import BadFrameError
 from tests.app.jobs import simnight
@@ -210,16 +214,16 @@ def test_a_frame_that_joins_while_the_block_is_reduced_is_reduced_too(
     block = make(SCI)
     late = block.entries[1].frame_id
     blocks.remove(block, late)
-    write = storing.write
+    put = storing.put
     calls: list[int] = []
 
     def joined(*args: Any) -> Any:
         if not calls:
             calls.append(1)
             blocks.add(db.session.get_one(Block, block.id), late)
-        return write(*args)
+        return put(*args)
 
-    monkeypatch.setattr(storing, "write", joined)
+    monkeypatch.setattr(storing, "put", joined)
 
     job = run(block)
 
@@ -231,7 +235,7 @@ def test_a_frame_that_joins_while_the_block_is_reduced_is_reduced_too(
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"fingerprint": "of other frames"}, "made anew"),
+        ({"fingerprint": "of other frames"}, "changed meanwhile"),
         ({"is_valid": False}, "set invalid"),
     ],
 )
@@ -244,7 +248,7 @@ def test_a_result_whose_master_changed_before_it_was_stored_says_so(
     block = make(SCI)
     bias = calibrated["bias"].master
     assert bias is not None
-    write = storing.write
+    put = storing.put
     calls: list[int] = []
 
     def overtaken(*args: Any) -> Any:
@@ -253,14 +257,90 @@ def test_a_result_whose_master_changed_before_it_was_stored_says_so(
             with transaction():
                 for name, value in change.items():
                     setattr(bias, name, value)
-        return write(*args)
+        return put(*args)
 
-    monkeypatch.setattr(storing, "write", overtaken)
+    monkeypatch.setattr(storing, "put", overtaken)
 
     run(block)
 
-    assert why in str(product(block).outdated)
-    assert product(block, 1).outdated is None
+    # The second frame was being reduced with the same masters.
+    assert all(why in str(product(block, n).outdated) for n in (0, 1))
+
+
+def test_a_frame_is_reduced_while_the_one_before_is_written(
+    calibrated: dict[str, Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = make(SCI)
+    stage, calibrate = fitsio.stage_product, recipes.calibrate
+    begun: list[str] = []
+    second_begun = Event()
+
+    def watched(exposure: Any, **kwargs: Any) -> Any:
+        begun.append(exposure.name)
+        if len(begun) == 2:
+            second_begun.set()
+        return calibrate(exposure, **kwargs)
+
+    def slow(*args: Any) -> Any:
+        assert second_begun.wait(60)
+        return stage(*args)
+
+    monkeypatch.setattr(recipes, "calibrate", watched)
+    monkeypatch.setattr(fitsio, "stage_product", slow)
+
+    job = run(block)
+
+    assert job.state == JobState.DONE
+    assert job.result["reduced"] == 2
+    for n in (0, 1):
+        made = product(block, n)
+        content = file_of(made).read_bytes()
+        assert made.content_sha256 == hashlib.sha256(content).hexdigest()
+        assert made.size == len(content)
+        assert made.header_text == fitsio.read_headers(file_of(made)).text
+
+
+def test_a_cancelled_run_keeps_what_was_stored_and_leaves_nothing_half_done(
+    calibrated: dict[str, Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = make(SCI)
+    calibrate = recipes.calibrate
+    begun: list[str] = []
+
+    def cancelled(exposure: Any, **kwargs: Any) -> Any:
+        begun.append(exposure.name)
+        if len(begun) == 2:
+            raise JobCancelledError("the job was cancelled")
+        return calibrate(exposure, **kwargs)
+
+    monkeypatch.setattr(recipes, "calibrate", cancelled)
+
+    run(block)
+
+    assert all(entry.product is None for entry in block.entries)
+    left = [path for path in paths.current().data.rglob("*") if path.suffix in (".part", ".fits")]
+    assert [path for path in left if "science" in path.name] == []
+
+
+def test_a_run_that_breaks_off_still_stores_what_was_on_its_way(
+    calibrated: dict[str, Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = make(SCI)
+    calibrate = recipes.calibrate
+    begun: list[str] = []
+
+    def broken(exposure: Any, **kwargs: Any) -> Any:
+        begun.append(exposure.name)
+        if len(begun) == 2:
+            raise ConflictError("a master cannot be read")
+        return calibrate(exposure, **kwargs)
+
+    monkeypatch.setattr(recipes, "calibrate", broken)
+
+    job = run(block)
+
+    assert job.state == JobState.FAILED
+    assert [entry.product is not None for entry in block.entries].count(True) == 1
 
 
 def test_a_raw_frame_in_two_blocks_has_one_reduced_frame(calibrated: dict[str, Block]) -> None:

@@ -59,16 +59,16 @@ def test_a_disk_that_fills_up_in_between_leaves_whole_files_and_the_run_goes_on_
     calibrated: dict[str, Block], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block = make(SCI)
-    write_product = fitsio.write_product
+    stage_product = fitsio.stage_product
     written: list[Path] = []
 
-    def full_after_one(path: Path, *args: Any, **kwargs: Any) -> None:
+    def full_after_one(path: Path, *args: Any, **kwargs: Any) -> Any:
         if written:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         written.append(path)
-        write_product(path, *args, **kwargs)
+        return stage_product(path, *args, **kwargs)
 
-    monkeypatch.setattr(fitsio, "write_product", full_after_one)
+    monkeypatch.setattr(fitsio, "stage_product", full_after_one)
     job = run(block)
 
     assert job.state == JobState.FAILED
@@ -77,7 +77,7 @@ def test_a_disk_that_fills_up_in_between_leaves_whole_files_and_the_run_goes_on_
     assert list((paths.current().data / "PROCESSED").rglob("*.fits")) == written
     assert [entry.product is not None for entry in block.entries].count(True) == 1
 
-    monkeypatch.setattr(fitsio, "write_product", write_product)
+    monkeypatch.setattr(fitsio, "stage_product", stage_product)
     result = run(block).result
     assert (result["reduced"], result["unchanged"], result["left_out"]) == (1, 1, {})
 

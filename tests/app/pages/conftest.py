@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.models import User
+from tests.conftest import sign_in
 
 CSRF = "the token of this session"
 
@@ -34,10 +35,7 @@ class Browser:
 
 
 def browser_of(app: Flask, user: User) -> Browser:
-    client = app.test_client()
-    with client.session_transaction() as session:
-        session.update(user_id=user.id, epoch=user.session_epoch, csrf=CSRF)
-    return Browser(client)
+    return Browser(sign_in(app.test_client(), user, CSRF))
 
 
 @pytest.fixture

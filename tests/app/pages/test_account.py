@@ -1,9 +1,11 @@
 import re
+from datetime import timedelta
 
 from flask import Flask
 
+from app.db import utcnow
 from app.models import User
-from app.services import accounts
+from app.services import accounts, browser_sessions
 from tests.app.pages.conftest import Browser, browser_of
 from tests.conftest import client_of
 from tests.factories import make_user
@@ -70,36 +72,50 @@ def test_token_cannot_change_the_password(app: Flask, observer: User) -> None:
     assert response.status_code == 403
 
 
-def test_staff_add_someone_who_can_sign_in(staff_browser: Browser) -> None:
-    response = staff_browser.post("/people/", username="night.owl", password="moonless-7")
+def test_token_changes_nothing_of_the_account(app: Flask, observer: User) -> None:
+    client = client_of(app, observer)
+    fields = {"first_name": "Thief", "email": "thief@example.org", "name": "for ever"}
 
-    assert response.status_code == 303
-    assert accounts.authenticate("night.owl", "moonless-7").is_staff is False
-    assert "night.owl" in staff_browser.text("/people/")
+    answers = [client.post(f"/account/{what}/", data=fields) for what in ("profile", "tokens")]
 
-
-def test_form_keeps_what_was_typed_but_no_password(staff_browser: Browser) -> None:
-    response = staff_browser.post("/people/", username="two words", password="moonless-7")
-
-    assert response.status_code == 400
-    assert "Enter a valid username" in response.text
-    assert 'value="two words"' in response.text
-    assert "moonless-7" not in response.text
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert (observer.email, len(accounts.tokens_of(observer))) == ("", 1)
 
 
-def test_account_is_closed_and_opened(staff_browser: Browser, observer: User) -> None:
-    staff_browser.post(f"/people/{observer.id}/active/", active="0")
-    closed = observer.is_active
-    staff_browser.post(f"/people/{observer.id}/active/", active="1")
+def test_names_and_address_are_changed(browser: Browser, observer: User) -> None:
+    fields = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org"}
 
-    assert closed is False
-    assert observer.is_active is True
+    done = browser.post("/account/profile/", **fields)
+    wrong = browser.post("/account/profile/", **(fields | {"email": "nonsense"}))
+
+    assert (done.status_code, wrong.status_code) == (303, 400)
+    assert 'value="nonsense"' in wrong.text
+    assert (observer.display_name, observer.email) == ("Ada Lovelace", "ada@example.org")
 
 
-def test_observers_see_and_change_no_people(browser: Browser, staff: User) -> None:
-    seen = browser.get("/people/")
-    added = browser.post("/people/", username="me2", password="moonless-7", is_staff="1")
-    closed = browser.post(f"/people/{staff.id}/active/", active="0")
+def test_token_lives_for_the_days_one_says(browser: Browser, observer: User) -> None:
+    browser.post("/account/tokens/", name="week", days="7")
+    wrong = [browser.post("/account/tokens/", days=days) for days in ("0", "-1", "soon", "1e99")]
 
-    assert [answer.status_code for answer in (seen, added, closed)] == [403, 403, 403]
-    assert "/people/" not in browser.text("/nights/")
+    (token,) = accounts.tokens_of(observer)
+    assert token.expires_at is not None
+    assert timedelta(days=7) - (token.expires_at - utcnow()) < timedelta(minutes=1)
+    assert [answer.status_code for answer in wrong] == [400] * 4
+
+
+def test_other_browser_is_ended_by_its_owner_only(
+    app: Flask, browser: Browser, observer: User
+) -> None:
+    elsewhere, other = browser_of(app, observer), browser_of(app, make_user("other"))
+    row = browser_sessions.of(observer)[0]
+    page = browser.text("/account/")
+
+    refused = other.post(f"/account/browsers/{row.id}/end/")
+    alive = elsewhere.get("/account/").status_code
+    browser.post(f"/account/browsers/{row.id}/end/")
+
+    assert page.count("Firefox on Linux") == 2
+    assert page.count("this one</span>") == 1
+    assert (refused.status_code, alive) == (404, 200)
+    assert elsewhere.get("/account/").status_code == 302
+    assert browser.get("/account/").status_code == 200

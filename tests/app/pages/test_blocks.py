@@ -139,7 +139,7 @@ def test_block_is_processed_validated_and_commented(browser: Browser, observer: 
 def test_step_that_does_not_exist_yet_is_refused_by_name(browser: Browser) -> None:
     block = make_block("sci", [make_frame()])
 
-    response = browser.post(f"/blocks/{block.id}/process/", code="am")
+    response = browser.post(f"/blocks/{block.id}/process/", code="co")
 
     assert response.status_code == 400
     assert "does not exist yet" in response.text

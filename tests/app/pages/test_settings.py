@@ -19,6 +19,7 @@ def test_secrets_are_shown_to_nobody(staff_browser: Browser) -> None:
     page = staff_browser.text("/settings/")
 
     assert "database_url" not in page
+    assert "smtp_password" not in page
     assert "sqlite" not in page
 
 

@@ -15,12 +15,13 @@ from app.models import (
     FileState,
     Frame,
     Group,
+    Job,
     Level,
     Proposal,
     ScannedFile,
     User,
 )
-from app.services import access, settings
+from app.services import access, accounts, settings
 from tests.factories import make_frame, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -238,6 +239,43 @@ def test_who_leads_a_proposal_and_who_adds_to_it(
     assert access.may_add_to(other, None)
 
 
+def test_who_is_of_a_proposal(
+    proposal: Proposal, investigator: User, student: User, other: User, staff: User
+) -> None:
+    assert [access.is_of(user, proposal) for user in (investigator, student, staff, other)] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    access.check_lead(investigator, proposal)
+    with pytest.raises(NotAllowedError, match="principal investigator and staff"):
+        access.check_lead(student, proposal)
+
+
+def test_an_investigator_has_links_for_new_people_of_their_own_alone(
+    proposal: Proposal, investigator: User, staff: User
+) -> None:
+    names = ("new", "shared", "in_group", "script", "trusted", "known", "closed", "loose")
+    people = {name: make_user(name) for name in names}
+    with transaction():
+        for name, person in people.items():
+            person.password_hash = "kept" if name == "known" else None
+            person.is_staff = name == "trusted"
+            person.is_active = name != "closed"
+        proposal.members = [person for name, person in people.items() if name != "loose"]
+        foreign = Proposal(code="other", pi_id=staff.id, members=[people["shared"]])
+        foreign.groups = [Group(name="team", members=[people["in_group"]])]
+        db.session.add(foreign)
+        accounts.issue_token(people["script"])
+
+    def invitable(user: User) -> set[str]:
+        return {name for name, person in people.items() if access.may_invite(user, person)}
+
+    assert invitable(investigator) == {"new"}
+    assert invitable(staff) == set(names) - {"trusted"}
+    assert invitable(people["new"]) == set()
+    with pytest.raises(NotAllowedError, match="Only staff"):
+        access.check_invite(investigator, people["shared"])
+
+
 @pytest.mark.usefixtures("members_only")
 def test_a_closed_account_sees_nothing(member: User) -> None:
     make_frame()
@@ -245,3 +283,95 @@ def test_a_closed_account_sees_nothing(member: User) -> None:
         member.is_active = False
 
     assert seen(member) == set()
+
+
+def test_staff_manage_observers_and_only_superusers_staff(observer: User, staff: User) -> None:
+    boss = make_user("boss", is_superuser=True)
+    everybody = (observer, staff, boss)
+
+    managed = {
+        (by.username, who.username)
+        for by in everybody
+        for who in everybody
+        if access.may_manage(by, who)
+    }
+
+    assert managed == {
+        ("staff", "observer"),
+        ("boss", "observer"),
+        ("boss", "staff"),
+        ("boss", "boss"),
+    }
+    with pytest.raises(NotAllowedError, match="do not have permission"):
+        access.check_manage(observer, staff)
+    with pytest.raises(NotAllowedError, match="Only a superuser"):
+        access.check_manage(staff, boss)
+    access.check_manage(None, boss)  # the command line
+
+
+def test_everybody_may_touch_what_is_their_own(observer: User, staff: User) -> None:
+    access.check_account(observer, observer)
+    access.check_account(staff, observer)
+    with pytest.raises(NotAllowedError):
+        access.check_account(observer, staff)
+
+
+@pytest.mark.usefixtures("members_only")
+def test_blocks_that_hide_frames_are_told_from_those_that_do_not(
+    proposal: Proposal, member: User, other: User, staff: User
+) -> None:
+    with transaction():
+        bare = Proposal(code="from-a-header")  # nobody is on it: its frames are staff's to see
+        db.session.add(bare)
+    entries = [[of(proposal)], [make_frame()], [make_frame(), of(bare, night=None)], []]
+    with transaction():
+        made = [
+            Block(kind=BlockKind.BIAS, entries=[BlockFrame(frame_id=frame.id) for frame in some])
+            for some in entries
+        ]
+        db.session.add_all(made)
+    ids = [block.id for block in made]
+
+    for user, hidden in ((member, {2}), (other, {0, 2}), (staff, set()), (None, set())):
+        assert access.hiding_blocks(user, ids) == {ids[n] for n in hidden}
+        assert access.others_blocks(user, ids) == {ids[n] for n in hidden}
+
+
+@pytest.mark.usefixtures("members_only")
+def test_ones_own_job_is_hidden_while_its_block_has_frames_one_may_not_see(
+    proposal: Proposal, member: User, other: User
+) -> None:
+    frame = of(proposal)
+    with transaction():
+        block = Block(kind=BlockKind.BIAS, entries=[BlockFrame(frame_id=frame.id)])
+        db.session.add(block)
+        db.session.flush()
+        jobs = [
+            Job(function="a.b", owner_id=user.id, arguments=arguments)
+            for user in (member, other)
+            for arguments in ({"block_id": block.id}, {"block_id": block.id + 1}, {})
+        ]
+        db.session.add_all(jobs)
+
+    assert seen(member, Job) == {job.id for job in jobs[:3]}
+    assert seen(other, Job) == {job.id for job in jobs[4:]}
+
+
+@pytest.mark.usefixtures("members_only")
+def test_a_super_flat_is_everyones(other: User) -> None:
+    master = make_frame(level=Level.MASTER, kind="fringe")
+    with transaction():
+        block = Block(kind=BlockKind.FRINGE, master_id=master.id)
+        db.session.add(block)
+
+    assert seen(other, Block) == {block.id}
+
+
+def test_uploaded_master_is_put_into_use_by_staff_alone(member: User, staff: User) -> None:
+    uploaded = make_frame("bias", level=Level.MASTER, owner_id=member.id, is_valid=False)
+    found = make_frame("bias", level=Level.MASTER, is_valid=False)
+
+    access.check_validate(staff, uploaded)
+    access.check_validate(member, found)
+    with pytest.raises(NotAllowedError, match="once staff have looked at it"):
+        access.check_validate(member, uploaded)

@@ -31,7 +31,9 @@ VALUES: dict[str, Any] = {
 def insert(*rows: dict[str, Any]) -> None:
     with transaction():
         connection = db.session.connection()
-        bulk_insert(Frame.__table__, connection.dialect).execute(connection, rows)
+        own = tuple(VALUES)
+        pairs = [({"binning_x": 2}, [row[name] for name in own]) for row in rows]
+        bulk_insert(Frame.__table__, connection.dialect, own).execute(connection, pairs)
 
 
 def frames() -> list[Frame]:
@@ -42,7 +44,7 @@ def frames() -> list[Frame]:
 def test_bulk_row_is_the_row_of_a_session(app: Flask) -> None:
     insert(VALUES)
     with transaction():
-        db.session.add(Frame(**VALUES | {"path": "RAW/b.fits"}))
+        db.session.add(Frame(**VALUES | {"path": "RAW/b.fits", "binning_x": 2}))
 
     bulk, usual = frames()
     differing = {

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from app.db import db
+from app.db import db, transaction
 from app.errors import UnavailableError
 from app.models import Camera, User
 from app.services import cameras, settings
@@ -117,3 +117,8 @@ def test_site_is_unknown_until_it_is_set(app: Flask, staff: User) -> None:
 
     assert site is not None
     assert (site.latitude_deg, site.longitude_deg) == (-29.25, -70.74)
+
+
+def test_first_frame_of_a_camera_gets_its_number_within_a_larger_transaction(app: Flask) -> None:
+    with transaction():
+        assert camera_of(INFO).id

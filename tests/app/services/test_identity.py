@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.db import db, transaction
-from app.models import Frame, FrameParent
+from app.models import Block, Frame, FrameParent
 from reduction import fitsio
 from tests.app.services.rawfiles import (
     SHAPE,
@@ -19,7 +19,7 @@ from tests.app.services.rawfiles import (
     state_of,
     store,
 )
-from tests.factories import make_frame
+from tests.factories import make_block, make_frame
 
 WHOLE = fits_bytes()
 OTHER_PIXELS = fits_bytes(np.full(SHAPE, 7))
@@ -249,6 +249,43 @@ def test_replaced_file_keeps_its_frame_and_says_what_is_stale(raw: Path) -> None
     for made in (product, tile):
         assert "process it again" in db.session.get_one(Frame, made.id).notes[-1]
     assert [c.path for c in report.changes] == ["a.fits"]
+
+
+def test_what_was_made_of_a_replaced_file_is_outdated_and_due_again(raw: Path) -> None:
+    path = store(raw / "a.fits", WHOLE)
+    scan()
+    frame = frame_of("a.fits")
+    product = add_product(frame)
+    block = make_block("sci", [frame], status=4)
+    with transaction():
+        product.fingerprint = "made"
+        block.entries[0].product = product
+
+    store(path, fits_bytes(np.full(SHAPE, 3), OBJECT="Other"), age_s=5000)
+    scan()
+
+    made = db.session.get_one(Frame, product.id)
+    assert made.outdated == "a.fits was replaced after this was made"
+    assert made.fingerprint == ""
+    assert db.session.get_one(Block, block.id).status == 0
+
+
+def test_master_made_of_a_replaced_file_is_outdated_with_all_it_was_used_for(raw: Path) -> None:
+    path = store(raw / "a.fits", WHOLE)
+    scan()
+    master, product = make_frame("bias", level=1), make_frame(level=2)
+    block = make_block("bias", [frame_of("a.fits")], status=4)
+    with transaction():
+        db.session.add(FrameParent(child=master, parent=frame_of("a.fits"), role="member"))
+        db.session.add(FrameParent(child=product, parent=master, role="bias"))
+        block.master = master
+
+    store(path, fits_bytes(np.full(SHAPE, 3), OBJECT="Other"), age_s=5000)
+    scan()
+
+    for made in (master, product):
+        assert "replaced" in (db.session.get_one(Frame, made.id).outdated or "")
+    assert db.session.get_one(Block, block.id).status == 0
 
 
 def test_replaced_pixels_under_the_same_header_are_noticed_where_a_hash_is_known(

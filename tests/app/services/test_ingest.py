@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from app import paths
-from app.db import db
+from app.db import db, transaction
 from app.errors import ConflictError, InvalidRequestError, UnavailableError
-from app.models import Job, User
-from app.services import ingest
+from app.models import Job, Proposal, ScannedFile, User
+from app.services import ingest, settings
 from reduction.errors import BadFileError
 from tests.app.services.rawfiles import fits_bytes, frame_of, scan, store
+from tests.factories import make_frame
 
 
 def test_one_scan_at_a_time(raw: Path) -> None:
@@ -111,6 +112,32 @@ def test_request_is_one_job_for_one_folder(raw: Path, observer: User) -> None:
     assert same.id == first.id
     assert other.id != first.id
     assert db.session.get_one(Job, other.id).arguments["contains"] == "bias"
+
+
+def test_a_folder_of_hidden_frames_is_to_others_as_one_that_is_not_there(
+    raw: Path, observer: User, staff: User
+) -> None:
+    (raw / "secret").mkdir()
+    (raw / "shared").mkdir()
+    for folder, proposal in (("secret", 1), ("shared", None)):
+        with transaction():
+            if proposal:
+                db.session.add(Proposal(id=proposal, code="P1"))
+            file = ScannedFile(path=f"{folder}/a.fits", size=1, mtime_ns=1, state="registered")
+            db.session.add(file)
+        make_frame(file_id=file.id, proposal_id=proposal)
+    settings.change("access", "visibility", "members", by=staff)
+
+    refusals = []
+    for name in ("secret", "nothing"):
+        with pytest.raises(InvalidRequestError) as refused:
+            ingest.request_scan(name, owner=observer)
+        refusals.append(str(refused.value).replace(name, "it"))
+
+    assert refusals[0] == refusals[1]
+    assert ingest.request_scan("shared", owner=observer).arguments["folder"] == "shared"
+    assert ingest.request_scan("", owner=observer).arguments["folder"] == ""
+    assert ingest.request_scan("secret", owner=staff).arguments["folder"] == "secret"
 
 
 def test_request_without_raw_says_so(raw: Path, observer: User) -> None:

@@ -164,8 +164,8 @@ def test_file_that_changes_while_it_is_read_waits(
     path = store(raw / "a.fits", WHOLE)
     real = fitsio.read_headers
 
-    def read_while_it_grows(file: Path) -> object:
-        found = real(file)
+    def read_while_it_grows(file: str, *, n_bytes: int) -> object:
+        found = real(file, n_bytes=n_bytes)
         with path.open("ab") as stream:
             stream.write(b"more")
         return found
@@ -183,8 +183,8 @@ def test_file_exchanged_while_it_is_read_waits(raw: Path, monkeypatch: pytest.Mo
     other = store(raw / "b.part", fits_bytes(OBJECT="Other"), age_s=5000)
     real = fitsio.read_headers
 
-    def read_before_it_is_exchanged(file: Path) -> object:
-        found = real(file)
+    def read_before_it_is_exchanged(file: str, *, n_bytes: int) -> object:
+        found = real(file, n_bytes=n_bytes)
         other.replace(path)
         return found
 
@@ -216,10 +216,10 @@ def test_unreadable_file_is_quarantined_and_tried_again(
     store(raw / "b.fits", fits_bytes(OBJECT="Other"))
     real = fitsio.read_headers
 
-    def refuse(path: Path) -> object:
-        if path.name == "a.fits":
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
+    def refuse(path: str, *, n_bytes: int) -> object:
+        if path.endswith("/a.fits"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, n_bytes=n_bytes)
 
     with monkeypatch.context() as denied:
         denied.setattr(fitsio, "read_headers", refuse)
@@ -240,9 +240,9 @@ def test_file_that_goes_away_before_it_is_read_leaves_nothing(
     path = store(raw / "a.fits", WHOLE)
     real = fitsio.read_headers
 
-    def gone(file: Path) -> object:
+    def gone(file: str, *, n_bytes: int) -> object:
         path.unlink()
-        return real(file)
+        return real(file, n_bytes=n_bytes)
 
     monkeypatch.setattr(fitsio, "read_headers", gone)
 

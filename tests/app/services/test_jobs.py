@@ -253,6 +253,32 @@ def test_orderly_stop_does_not_count_against_a_job(app: Flask) -> None:
     assert (job.starts, job.attempt) == (0, 4)
 
 
+def test_job_that_was_put_off_starts_anew_at_its_time_with_what_it_had_done(app: Flask) -> None:
+    job = queue()
+    delivery = start(job)
+
+    jobs.put_off(delivery, utcnow() + timedelta(minutes=5), {"sent": [1]})
+
+    assert states(job) == ["queued"]
+    assert (job.starts, job.lease_until, job.worker) == (0, None, None)
+    assert jobs.choose(1) == []
+    with pytest.raises(LeaseLostError):
+        jobs.put_off(delivery, utcnow(), {})
+    with transaction():
+        job.not_before = utcnow() - timedelta(seconds=1)
+    assert start(job).attempt == delivery.attempt + 1
+    assert job.result == {"sent": [1]}
+
+
+def test_job_that_is_cancelled_is_not_put_off(app: Flask, observer: User) -> None:
+    job = queue(owner=observer)
+    delivery = start(job)
+    jobs.cancel(job.id, by=observer)
+
+    with pytest.raises(JobCancelledError):
+        jobs.put_off(delivery, utcnow(), {})
+
+
 def test_waiting_job_is_cancelled_at_once(app: Flask, observer: User) -> None:
     job = queue(observer)
     (delivery,) = jobs.choose(1)

@@ -434,3 +434,40 @@ def test_frames_hidden_from_an_observer_are_not_promised_to_him(
 
     assert plan.preview(NIGHT, user=observer).borrowed == ()
     assert len(plan.preview(NIGHT, user=staff).borrowed) == 1
+
+
+def test_a_plan_by_hand_leaves_frames_and_blocks_of_others_alone(
+    camera: Camera, observer: User, staff: User
+) -> None:
+    with transaction():
+        db.session.add(Proposal(id=1, code="P1", pi_id=staff.id))
+    free = frames_of(camera, "science", 2)
+    theirs = frames_of(camera, "science", 1, proposal_id=1)
+
+    made = plan.apply(NIGHT, owner=observer)
+    assert [{e.frame_id for e in block.entries} for block in made] == [{f.id for f in free}]
+
+    whole = plan.apply(NIGHT, owner=None)  # the house plans for everyone
+    assert {e.frame_id for block in whole for e in block.entries} == {
+        frame.id for frame in (*free, *theirs)
+    }
+    assert plan.process(NIGHT, observer) == []
+    assert len(plan.process(NIGHT, staff)) == 1
+
+
+def test_the_preview_gives_no_number_of_a_block_that_is_not_seen(
+    camera: Camera, observer: User, staff: User
+) -> None:
+    with transaction():
+        db.session.add(Proposal(id=1, code="P1", pi_id=staff.id))
+    theirs = frames_of(camera, "science", 1, proposal_id=1)
+    plan.apply(NIGHT, owner=None)
+    frames_of(camera, "science", 1)
+    settings.change("access", "visibility", "members", by=staff)
+
+    seen = plan.preview(NIGHT, user=observer).blocks
+    whole = plan.preview(NIGHT, user=staff).blocks
+
+    assert [(block.block_id, len(block.members)) for block in seen] == [(None, 1)]
+    assert [len(block.members) for block in whole] == [2]
+    assert theirs[0].id not in {frame.id for block in seen for frame in block.members}

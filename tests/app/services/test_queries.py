@@ -1,6 +1,8 @@
 """The SELECT door: what it answers, whose rows it shows, and what it refuses."""
 
 import csv
+import os
+import time
 
 import pytest
 from flask import Flask
@@ -157,3 +159,17 @@ def test_only_the_last_few_results_are_kept(observer: User) -> None:
 
     assert len(kept) == queries.KEPT_RESULTS
     assert queries.result_file(observer, queries.NEWEST).read_text().endswith("6\n")
+
+
+def test_what_a_killed_process_left_is_swept_after_a_day(observer: User) -> None:
+    folder = paths.current().tmp_results
+    old, young = folder / ".query_u1_old.csv", folder / ".query_u1_young.csv"
+    for path in (old, young):
+        path.write_text("half")
+    long_ago = time.time() - queries.PARTIAL_KEPT_S - 60
+    os.utime(old, (long_ago, long_ago))
+
+    queries.run(observer, "select 1")
+
+    assert not old.exists()
+    assert young.exists()

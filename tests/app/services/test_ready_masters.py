@@ -9,9 +9,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import paths
-from app.db import db
-from app.errors import ConflictError, InvalidRequestError
-from app.models import Block, BlockKind, Frame, Level, User
+from app.db import db, transaction
+from app.errors import ConflictError, InvalidRequestError, NotAllowedError
+from app.models import Block, BlockKind, Frame, Level, Proposal, User
 from app.services import blocks, settings
 from tests.app.jobs.blockruns import (
     BIAS,
@@ -22,6 +22,7 @@ from tests.app.jobs.blockruns import (
     register_master,
 )
 from tests.app.jobs.simnight import SHAPE
+from tests.factories import make_frame
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +96,23 @@ def test_our_own_master_can_be_registered_again(calibrated: dict[str, Block]) ->
 
     assert block.master is not None
     assert (block.master.camera_id, block.master.night) == (ours.camera_id, NIGHT)
+
+
+def test_registering_does_not_tell_a_hidden_file_from_none_and_takes_over_nobodys_frame(
+    observer: User, staff: User
+) -> None:
+    path = register_master("bias", np.full(SHAPE, 1000.0))
+    with transaction():
+        db.session.add(Proposal(id=1, code="P1", pi_id=staff.id))
+    frame = make_frame("bias", path=path, file_name="bias.fits", proposal_id=1)
+
+    with pytest.raises(NotAllowedError, match="Only the people of P1"):
+        blocks.register(BIAS, path, owner=observer)
+    settings.change("access", "visibility", "members", by=staff)
+    for hidden in (path, "MASTERS/none.fits", "RAW/none.fits"):
+        with pytest.raises(InvalidRequestError, match=r"^Unable to find file$"):
+            blocks.register(BIAS, hidden, owner=observer)
+
+    assert frame.level == Level.RAW
+    assert db.session.scalars(select(Block)).all() == []
+    assert blocks.register(BIAS, path, owner=staff).master_id == frame.id

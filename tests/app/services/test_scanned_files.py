@@ -1,5 +1,6 @@
 """The rows a scan writes: frames, cameras, proposals, events."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from astropy.io import fits
 from sqlalchemy import select
 
 from app.db import db, transaction
-from app.models import Event, Proposal
-from app.services import registration, scanned_files
+from app.models import Event, Frame, FrameParent, HeaderText, Proposal
+from app.services import header_texts, origins, registration, scanned_files
+from reduction import fitsio
+from reduction.frameinfo import FrameInfo
 from tests.app.services.rawfiles import (
     all_frames,
     file_of,
@@ -22,6 +25,7 @@ from tests.app.services.rawfiles import (
     state_of,
     store,
 )
+from tests.factories import make_frame
 
 
 def test_frame_has_what_its_header_says(raw: Path) -> None:
@@ -43,8 +47,8 @@ def test_frame_has_what_its_header_says(raw: Path) -> None:
     assert frame.camera is not None
     assert frame.camera.instrument == "Test Camera"
     assert frame.file is file_of("2025-11-20/a.fits")
-    assert "OBJECT  = 'NGC 1" in frame.header_text
-    assert frame.origins["exptime_s"]["card"].startswith("EXPTIME")
+    assert "OBJECT  = 'NGC 1" in header_texts.text_of(frame)
+    assert origins.of(frame)["exptime_s"]["card"].startswith("EXPTIME")
     assert frame.is_valid
 
 
@@ -63,6 +67,59 @@ def test_frame_belongs_to_the_proposal_its_header_names(raw: Path) -> None:
     assert second.proposal is not None
     assert (second.proposal.code, second.proposal.title) == ("2025B-0002", "")
     assert none.proposal_id is None
+
+
+def test_corrected_proposal_goes_to_what_was_made_of_the_frame_and_to_no_master(
+    raw: Path,
+) -> None:
+    path = store(raw / "a.fits", fits_bytes(PROPID="2025B-0001"))
+    scan()
+    frame = frame_of("a.fits")
+    wrong: dict[str, Any] = {"proposal_id": frame.proposal_id, "proposal_code": frame.proposal_code}
+    reduced, again = (make_frame(path=f"P/{i}.fits", level=2, **wrong) for i in range(2))
+    master = make_frame("flat", level=1, **wrong)
+    with transaction():
+        db.session.add(FrameParent(child=reduced, parent=frame, role="raw"))
+        db.session.add(FrameParent(child=again, parent=reduced, role="parent"))
+        db.session.add(FrameParent(child=master, parent=frame, role="member"))
+
+    store(path, fits_bytes(PROPID="2025B-0002"), age_s=5000)
+    scan()
+
+    now = frame_of("a.fits")
+    assert (now.proposal_code, now.proposal_id) != (wrong["proposal_code"], wrong["proposal_id"])
+    for made in (reduced, again):
+        row = db.session.get_one(Frame, made.id)
+        assert (row.proposal_id, row.proposal_code) == (now.proposal_id, "2025B-0002")
+    assert db.session.get_one(Frame, master.id).proposal_code == "2025B-0001"
+
+
+def test_headers_are_kept_by_what_differs_and_told_whole(raw: Path) -> None:
+    headers = {}
+    for number in range(4):
+        name = f"{number}.fits"
+        content = fits_bytes(OBJECT=f"target {number}", EXPTIME=float(number))
+        headers[name] = fitsio.read_headers(store(raw / name, content)).text
+
+    scan()
+
+    frames = all_frames()
+    assert {frame.file_name: header_texts.text_of(frame) for frame in frames} == headers
+    assert len({frame.header_base_id for frame in frames}) == 1
+    assert max(len(frame.header_changes) for frame in frames) < 200
+    assert len(db.session.scalars(select(HeaderText)).all()) == 1
+
+
+def test_header_of_several_parts_is_kept_whole(raw: Path) -> None:
+    hdus = [fits.PrimaryHDU(), *(fits.ImageHDU(np.zeros((8, 9), np.int16)) for _ in range(2))]
+    path = raw / "parts.fits"
+    fits.HDUList(hdus).writeto(path)
+    rest(path, 4000)
+
+    scan()
+
+    whole = fitsio.read_headers(path).text
+    assert [header_texts.text_of(frame) for frame in all_frames()] == [whole, whole]
 
 
 def test_master_of_another_program_is_no_master_of_ours_yet(raw: Path) -> None:
@@ -131,12 +188,12 @@ def test_row_the_database_refuses_does_not_take_its_batch_with_it(
 ) -> None:
     for name in ("a", "b", "c"):
         store(raw / f"{name}.fits", fits_bytes(OBJECT=name))
-    real = registration.header_columns
+    real = registration.shared_columns
 
-    def overflow(info: Any) -> dict[str, Any]:
-        return real(info) | ({"nx": 2**70} if info.object_name == "b" else {})
+    def overflow(info: FrameInfo) -> Mapping[str, Any]:
+        return {**real(info), **({"nx": 2**70} if info.object_name == "b" else {})}
 
-    monkeypatch.setattr(scanned_files, "header_columns", overflow)
+    monkeypatch.setattr(scanned_files, "shared_columns", overflow)
 
     report = scan()
 

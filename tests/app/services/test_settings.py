@@ -32,6 +32,12 @@ from app.services import settings
         ("calibration.max_age_days_bias", "-1"),
         ("calibration.dark_exptime_tolerance", "1"),
         ("query.max_rows", "0"),
+        ("site.url", "javascript:alert(1)"),  # would stand in mails as a link to us
+        ("mail.smtp_host", "two words"),
+        ("mail.smtp_port", "70000"),
+        ("mail.security", "ssl"),
+        ("mail.sender", "dome@site.org\r\nBcc: all@site.org"),
+        ("mail.reply_to", "nobody"),
     ],
 )
 def test_a_value_nothing_could_work_with_is_refused_by_name(

@@ -1,5 +1,6 @@
 """What is remembered of one frame never colours another."""
 
+import pickle
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reduction import cards
-from reduction.cards import FileHeaders, HduHeader
+from reduction.cards import Cards, FileHeaders, HduHeader
 from reduction.fitsio import read_headers
 from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.headers import translate
+from reduction.layouts import forget_layouts
 from tests.realdata import needs_shared, shared
 from tests.reduction.headers.texts import card, image_lines
 
@@ -34,7 +35,7 @@ HISTORIES = ["HISTORY Flat=a.fits", "HISTORY nothing", "HISTORY Bias corrected w
 
 def header(chosen: dict[str, object], history: str) -> FileHeaders:
     lines = [card(keyword, value) for keyword, value in chosen.items()]
-    made = cards.Cards.from_text([*image_lines(*lines), history])
+    made = Cards.from_text([*image_lines(*lines), history])
     return FileHeaders((HduHeader(0, made, (20, 30)),), "")
 
 
@@ -62,10 +63,10 @@ def test_frame_is_the_same_whatever_was_read_before_it(
 ) -> None:
     cold = []
     for chosen, history, name in frames:
-        cards._remembered_layout.cache_clear()
+        forget_layouts()
         cold.append(once(header(chosen, history), name))
 
-    cards._remembered_layout.cache_clear()
+    forget_layouts()
     warm = [once(header(chosen, history), name) for chosen, history, name in frames]
 
     assert warm == cold
@@ -84,9 +85,19 @@ def test_many_different_frames_of_one_layout_are_all_right() -> None:
 def test_result_of_one_frame_can_be_changed_without_another_noticing() -> None:
     chosen: dict[str, object] = {"IMAGETYP": "LIGHT", "OBJECT": "M 1"}
     first = once(header(chosen, HISTORIES[1]), "a.fits")
-    first.origins["kind"] = None  # type: ignore[index]
+    first.extras["slit"] = "1.0"  # type: ignore[index]
 
-    assert once(header(chosen, HISTORIES[1]), "a.fits").origins["kind"].card.startswith("IMAGETYP")
+    assert once(header(chosen, HISTORIES[1]), "a.fits").extras == {}
+
+
+def test_origins_are_those_of_the_frame_s_own_cards_and_travel_between_processes() -> None:
+    chosen: dict[str, object] = {"IMAGETYP": "LIGHT", "OBJECT": "M 1", "EXPTIME": 30.0}
+    once(header({**chosen, "EXPTIME": 10.0}, HISTORIES[1]), "a.fits")
+
+    info = once(header(chosen, HISTORIES[1]), "a.fits")
+
+    assert info.origins["exptime_s"].card.split() == ["EXPTIME", "=", "30.0"]
+    assert pickle.loads(pickle.dumps(info)) == info  # noqa: S301 - its own bytes
 
 
 @needs_shared
@@ -98,5 +109,5 @@ def test_real_frames_read_warm_are_as_read_cold() -> None:
 
     warm = [read(path) for path in [*paths, *paths]][len(paths) :]
     for path, found in zip(paths, warm, strict=True):
-        cards._remembered_layout.cache_clear()
+        forget_layouts()
         assert read(path) == found

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from app.db import db
 from app.models import Token, User
+from tests.conftest import sign_in
 
 GOOD = {"username": "observer", "password": "night-sky-7"}
 USER_KEYS = {"id", "username", "first_name", "email"}
@@ -108,9 +109,7 @@ def test_only_a_digest_of_the_token_is_kept(stranger: FlaskClient, observer: Use
 
 
 def test_cookie_changes_nothing_without_its_csrf_token(app: Flask, observer: User) -> None:
-    browser = app.test_client()
-    with browser.session_transaction() as session:
-        session.update(user_id=observer.id, epoch=observer.session_epoch, csrf="c")
+    browser = sign_in(app.test_client(), observer, "c")
 
     without = browser.post("/reduction/auth/logout")
     with_it = browser.post("/reduction/auth/logout", headers={"X-CSRFToken": "c"})

@@ -11,7 +11,7 @@ from app import paths
 from app.db import db, transaction
 from app.models import Job, JobState, Level, Proposal, User
 from app.services import jobs, queries, settings
-from tests.conftest import client_of
+from tests.conftest import client_of, sign_in
 from tests.factories import make_frame, make_user
 
 CONTENT = bytes(range(256)) * 8
@@ -181,9 +181,7 @@ def test_open_site_keeps_logs_results_and_settings_to_itself(
 
 
 def test_browser_session_will_do(app: Flask, observer: User, master: str) -> None:
-    browser = app.test_client()
-    with browser.session_transaction() as session:
-        session.update(user_id=observer.id, epoch=observer.session_epoch, csrf="c")
+    browser = sign_in(app.test_client(), observer, "c")
 
     assert status(browser, master) == 200
 

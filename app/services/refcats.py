@@ -1,0 +1,240 @@
+"""The reference catalogues of this site: loaded, listed, dropped, opened for reading."""
+
+import fcntl
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from app import paths
+from app.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
+from reduction.refcat.ask import column_map, coverage_of, pairs_of, preset_of
+from reduction.refcat.colours import reachable
+from reduction.refcat.errors import BadCatalogueError
+from reduction.refcat.known import BHTOM, KNOWN
+from reduction.refcat.meta import Meta, read_meta
+from reduction.refcat.stars import Stars
+from reduction.refcat.store import Catalogue, newest_generation
+from reduction.refcat.systems import System
+
+if TYPE_CHECKING:
+    from reduction.refcat.load import Loading
+
+Progress = Callable[[str, float], None]
+
+DEFAULT_EPOCH: Final = 2000.0
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_LOCK: Final = ".lock"
+_DROPPED: Final = ".dropped-"
+_OPEN: Final = 16  # catalogues kept open by a process
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a keeper asks to be loaded, as they write it; empty means the preset's or the usual.
+
+    `covers` are pieces of sky; `epoch` a Julian year; see `reduction.refcat.ask`.
+    """
+
+    name: str
+    files: Sequence[Path]
+    columns: str = ""
+    preset: str = ""
+    system: str = ""
+    units: str = ""
+    covers: Sequence[str] = field(default_factory=tuple)
+    epoch: float | None = None
+    title: str = ""
+
+
+def load_files(request: Request, progress: Progress = lambda _stage, _done: None) -> Meta:
+    """Load files as a catalogue, in place of one of the same name; readers notice nothing.
+
+    Raises
+    ------
+    InvalidRequestError
+        If the files or what is said of them cannot be used; the old catalogue stays.
+    ConflictError
+        If it is being loaded already.
+    UnavailableError
+        If the disk cannot take it.
+    """
+    # Imported here: who only asks for stars does without the readers of files.
+    from reduction.refcat.load import load
+
+    name = stored_name(request.name)
+    try:
+        what = _understood(name, request)
+        with _alone(name):
+            return load(_folder(name), request.files, what, progress)
+    except BadCatalogueError as error:
+        raise InvalidRequestError(str(error)) from error
+    except OSError as error:
+        why = error.strerror or error
+        raise UnavailableError(f"The catalogue {name} could not be made: {why}.") from error
+
+
+def catalogues() -> list[Meta]:
+    """Return the facts of every catalogue that is loaded, by name."""
+    found = [_facts_in(path) for path in sorted(_root().glob("*")) if _is_loaded(path)]
+    return [meta for meta in found if meta is not None]
+
+
+def facts(name: str) -> Meta | None:
+    """Return the facts of a catalogue, None where there is none or it cannot be read."""
+    return _facts_in(_folder(stored_name(name)))
+
+
+def _facts_in(folder: Path) -> Meta | None:
+    try:
+        generation = newest_generation(folder)
+        return read_meta(folder / generation) if generation else None
+    except (FileNotFoundError, BadCatalogueError):
+        return None
+
+
+def drop(name: str) -> None:
+    """Remove a catalogue; who has it open keeps it until they let go.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    """
+    name = stored_name(name)
+    if not _is_loaded(_folder(name)):
+        raise NotFoundError(_not_loaded(name))
+    with _alone(name):
+        gone = _root() / f"{_DROPPED}{secrets.token_hex(4)}"
+        _folder(name).rename(gone)
+    for path in _root().glob(f"{_DROPPED}*"):  # and what a killed one left
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def open_catalogue(name: str) -> Catalogue:
+    """Return a catalogue as it is now; cheap to call for every request.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not loaded.
+    UnavailableError
+        If what is stored is damaged.
+    """
+    name = stored_name(name)
+    folder = _folder(name)
+    try:
+        generation = newest_generation(folder)
+        if generation is not None:
+            return _opened(folder / generation)
+        raise NotFoundError(_not_loaded(name))
+    except FileNotFoundError:
+        return _reopened(name)
+    except BadCatalogueError as error:
+        raise UnavailableError(str(error)) from error
+
+
+def cone(
+    name: str,
+    ra_deg: float,
+    dec_deg: float,
+    radius_deg: float,
+    *,
+    epoch: float | None = None,
+    bands: Sequence[str] | None = None,
+) -> Stars:
+    """Return the stars of a catalogue around a point; see `Catalogue.search`."""
+    return open_catalogue(name).cone(ra_deg, dec_deg, radius_deg, epoch=epoch, bands=bands)
+
+
+def stored_name(name: str) -> str:
+    """Return a catalogue's name here, for its own, STDWeb's, or BHTOM's survey of it.
+
+    Raises
+    ------
+    InvalidRequestError
+        If it cannot be one.
+    """
+    if name in BHTOM:
+        return BHTOM[name].catalogue
+    lower = name.strip().lower()
+    if not _NAME.fullmatch(lower):
+        raise InvalidRequestError(
+            f"{name!r} cannot be the name of a catalogue: letters, digits, - and _, at most 32"
+        )
+    return lower
+
+
+def leading_to(band: str, system: System) -> list[Meta]:
+    """Return the loaded catalogues that give a band, those that have it before the others."""
+    able = [meta for meta in catalogues() if (band, system) in reachable(meta.bands)]
+    return sorted(able, key=lambda meta: not _has(meta, band, system))
+
+
+def _has(meta: Meta, band: str, system: System) -> bool:
+    own = meta.band(band)
+    return own is not None and own.system == system
+
+
+def _understood(name: str, request: Request) -> "Loading":
+    from reduction.refcat.load import Loading
+
+    preset = preset_of(request.preset) if request.preset else None
+    columns = column_map(
+        pairs_of(request.columns, "columns"),
+        units=pairs_of(request.units, "units"),
+        system=request.system,
+        preset=preset,
+    )
+    usual_title = preset.title if preset else KNOWN[name].title if name in KNOWN else name
+    epoch = request.epoch or (preset.epoch if preset else DEFAULT_EPOCH)
+    if not 1800.0 <= epoch <= 2200.0:
+        raise BadCatalogueError(f"an epoch is a year, such as 2016.0, not {epoch}")
+    return Loading(name, request.title or usual_title, epoch, columns, coverage_of(request.covers))
+
+
+@lru_cache(maxsize=_OPEN)
+def _opened(generation: Path) -> Catalogue:
+    return Catalogue(generation)
+
+
+def _reopened(name: str) -> Catalogue:
+    """Open a catalogue that was swapped in the moment between looking and opening."""
+    try:
+        return Catalogue.newest(_folder(name))
+    except FileNotFoundError:
+        raise NotFoundError(_not_loaded(name)) from None
+
+
+def _root() -> Path:
+    return paths.current().catalogues
+
+
+def _folder(name: str) -> Path:
+    return _root() / name
+
+
+def _is_loaded(folder: Path) -> bool:
+    return not folder.name.startswith(".") and newest_generation(folder) is not None
+
+
+def _not_loaded(name: str) -> str:
+    have = ", ".join(meta.name for meta in catalogues())
+    return f"the catalogue {name} is not loaded; " + (f"there are {have}" if have else "none is")
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let one process at a time change a catalogue; the lock goes with the process."""
+    _root().mkdir(parents=True, exist_ok=True)
+    with (_root() / f".{name}{_LOCK}").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(f"the catalogue {name} is being loaded just now") from error
+        yield

@@ -1,0 +1,147 @@
+"""Putting files where they stay: whole, never over another, and the disk they are on."""
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app import paths
+from app.errors import ConflictError, UnavailableError
+from app.services import placing
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> Path:
+    path = tmp_path / "staged"
+    path.write_bytes(b"content")
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_lies_alone_under_its_name(staged: Path, tmp_path: Path) -> None:
+    path = placing.place(staged, tmp_path / "RAW" / "uploads", "a.fits")
+
+    assert path.read_bytes() == b"content"
+    assert names(path.parent) == ["a.fits"]
+    assert path.stat().st_nlink == 1
+    assert not staged.exists()
+
+
+def test_number_goes_before_the_whole_suffix(staged: Path, tmp_path: Path) -> None:
+    for taken in ("a.fits.gz", "a_1.fits.gz"):
+        (tmp_path / taken).touch()
+
+    path = placing.place(staged, tmp_path, "a.fits.gz", taken={"a_2.fits.gz"})
+
+    assert path.name == "a_3.fits.gz"
+
+
+def test_link_that_leads_nowhere_is_not_written_through(staged: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.fits"
+    folder = tmp_path / "RAW"
+    folder.mkdir()
+    (folder / "a.fits").symlink_to(outside)
+
+    path = placing.place(staged, folder, "a.fits")
+
+    assert path.name == "a_1.fits"
+    assert not outside.exists()
+
+
+def test_many_at_once_get_a_name_each(tmp_path: Path) -> None:
+    folder = tmp_path / "RAW"
+    sources = [tmp_path / f"s{n}" for n in range(20)]
+    for source in sources:
+        source.write_text(source.name)
+    threads = [
+        threading.Thread(target=placing.place, args=(source, folder, "a.fits"))
+        for source in sources
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    contents = {path.read_text() for path in folder.iterdir()}
+    assert contents == {source.name for source in sources}
+
+
+def test_disk_without_links_gets_the_file_all_the_same(
+    staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+    path = placing.place(staged, tmp_path / "RAW", "a.fits")
+
+    assert path.read_bytes() == b"content"
+    assert names(path.parent) == ["a.fits"]
+
+
+def test_other_disk_gets_a_copy(
+    staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def across(source: str, target: str) -> None:
+        if Path(source).name == "staged":
+            raise OSError(errno.EXDEV, "another disk")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", across)
+
+    path = placing.place(staged, tmp_path / "RAW", "a.fits")
+
+    assert path.read_bytes() == b"content"
+    assert names(path.parent) == ["a.fits"]
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "words"),
+    [
+        (errno.EROFS, ConflictError, "cannot be written to"),
+        (errno.EACCES, ConflictError, "cannot be written to"),
+        (errno.ENOSPC, UnavailableError, "full"),
+        (errno.EDQUOT, UnavailableError, "full"),
+    ],
+)
+def test_disk_that_refuses_is_named_and_keeps_nothing(
+    staged: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    error: type[Exception],
+    words: str,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+
+    with pytest.raises(error, match=words):
+        placing.place(staged, tmp_path / "RAW", "a.fits")
+
+    assert names(tmp_path / "RAW") == []
+
+
+def test_parts_a_power_cut_left_are_swept_and_nothing_else(app: Flask) -> None:
+    folder = paths.current().raw / "uploads" / "2026-11-20"
+    folder.mkdir(parents=True)
+    for name in (".1234.part", ".new.part", "a.fits"):
+        (folder / name).touch()
+    for name in (".1234.part", "a.fits"):
+        os.utime(folder / name, (1e9, 1e9))
+
+    assert placing.sweep() == 1
+
+    assert names(folder) == [".new.part", "a.fits"]

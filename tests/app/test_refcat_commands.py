@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from app.services import refcats
+from reduction.simulate import NightParams, reference_catalogue, star_fields
+from reduction.simulate.truth import write_table
+
+
+def run(app: Flask, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=["refcat", *words])
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    path = tmp_path / "stars.csv"
+    path.write_text("RA,DE,Vmag,e_Vmag\n10.0,20.0,15.0,0.01\n10.1,20.0,x,0.01\n,20.0,15.0,0.01\n")
+    return path
+
+
+def test_catalogue_is_loaded_listed_and_dropped(app: Flask, csv: Path) -> None:
+    columns = "ra=RA,dec=DE,V=Vmag,V_err=e_Vmag"
+
+    loaded = run(app, "load", str(csv), "--name", "mine", "--columns", columns, "--system", "UBVRI")
+
+    assert loaded.exit_code == 0, loaded.output
+    assert "sorting: 100%" in loaded.output
+    assert "left out: 1 row without a position" in loaded.output
+    assert "mine: mine; 2 stars, epoch 2000; V (Johnson-Cousins); loaded" in loaded.output
+    assert "mine: mine; 2 stars" in run(app, "list").output
+    assert run(app, "drop", "mine").output == "mine is gone\n"
+    assert run(app, "list").output == "no catalogue is loaded\n"
+
+
+def test_coverage_tells_the_sky_and_a_place_in_it(app: Flask, csv: Path) -> None:
+    options = ("--columns", "ra=RA,dec=DE,V=Vmag", "--covers", "10,20,2")
+    run(app, "load", str(csv), "--name", "mine", *options)
+
+    assert run(app, "coverage", "mine").output.startswith("mine: 13 square degrees, as declared")
+    here = run(app, "coverage", "mine", "--at", "10,20,1")
+    assert here.output == "100% of it is loaded, with 2 stars\n"
+    assert "has not been loaded" in run(app, "coverage", "mine", "--at", "100,20,1").output
+    assert "RA,DEC,RADIUS" in run(app, "coverage", "mine", "--at", "here").output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--columns", "ra=RA,dec=DEC,V=Vmag"], "no column 'DEC'; it has RA, DE, Vmag, e_Vmag"),
+        (["--columns", "ra=RA,dec=DE"], "name a magnitude"),
+        (["--preset", "vizier-ps1"], "no column 'RAJ2000' or '_RAJ2000'"),
+        (["--columns", "ra"], "written name=value"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line(app: Flask, csv: Path, words: list[str], told: str) -> None:
+    result = run(app, "load", str(csv), "--name", "mine", *words)
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert told in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", ["drop", "coverage"])
+def test_catalogue_that_is_not_there_is_refused_in_a_line(app: Flask, command: str) -> None:
+    result = run(app, command, "nothing")
+
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: the catalogue nothing is not loaded; none is\n",
+    )
+
+
+def test_catalogue_of_a_simulated_night_loads_by_its_preset(app: Flask, tmp_path: Path) -> None:
+    params = NightParams.small()
+    skies = star_fields(params)
+    write_table(tmp_path / "refcat.csv", reference_catalogue(skies, params))
+
+    result = run(
+        app, "load", str(tmp_path / "refcat.csv"), "--name", "demo", "--preset", "simulated"
+    )
+
+    assert result.exit_code == 0, result.output
+    sky, target = skies[0], params.fields[0]
+    stars = refcats.cone("demo", target.ra_deg, target.dec_deg, 1.0, epoch=2025.887)
+    assert stars.star_id is not None
+    assert sorted(stars.star_id.tolist()) == sorted(sky.star_id.tolist())
+    order = stars.star_id.argsort()
+    assert abs(stars.dec_deg[order] - sky.dec_deg[sky.star_id.argsort()]).max() * 3600 < 1e-3

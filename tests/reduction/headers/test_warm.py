@@ -1,0 +1,123 @@
+"""Whatever changes in a camera's headers: read warm, they say what they say when read cold."""
+
+from datetime import UTC, datetime
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reduction.cards import Cards, FileHeaders, HduHeader, changed_text
+from reduction.errors import BadFileError
+from reduction.frameinfo import FrameInfo
+from reduction.guard import image_shape
+from reduction.headers import translate
+from reduction.layouts import forget_layouts
+from tests.realdata import needs_shared, shared
+from tests.reduction.headers.texts import CARD, card, header_bytes, image_lines
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OURS = "\n".join(
+    image_lines(
+        card("IMAGETYP", "Light Frame"),
+        card("OBJECT", "M 1"),
+        card("DATE-OBS", "2025-11-20T23:00:00.5"),
+        card("EXPTIME", 30.0),
+        card("FILTER", "R"),
+        card("CCD-TEMP", -20.0),
+        card("RA", "05 34 31"),
+        card("DEC", "+22 00 52"),
+        card("AIRMASS", 1.2),
+        card("SITELONG", 25.6),
+        card("SITELAT", 42.5),
+    )
+)
+TEXTS = {"ours": OURS}
+# What cameras and hostile files put in the place of a value.
+VALUES = st.sampled_from(
+    [
+        "T",
+        "0",
+        "-1",
+        "1.5",
+        "1e400",
+        "NaN",
+        "'FLAT'",
+        "'BIAS    '",
+        "'12:30:00.1'",
+        "'x&'",
+        "''",
+        "",
+    ]
+    + ["'2025-11-20T23:59:60'", "'[1:10,1:9]'", "2460000.5", "60000.25", "'-99 59 60.0'", "END"]
+) | st.text(st.characters(max_codepoint=255), max_size=12)
+CHANGES = st.lists(st.tuples(st.integers(0, 400), VALUES), max_size=4)
+
+
+def real_texts() -> dict[str, str]:
+    folder = shared("data", "headers")
+    return {path.name: path.read_text("latin-1") for path in sorted(folder.glob("*.hdr"))}
+
+
+def changed(text: str, changes: list[tuple[int, str]]) -> bytes:
+    """Return the bytes of a header in which some values are others."""
+    lines = [line for line in text.split("\n\n")[0].splitlines() if not line.startswith("END ")]
+    lines = [line for line in lines if line.strip() != "END"]
+    for place, value in changes:
+        i = place % len(lines)
+        lines[i] = f"{lines[i][:8]:<8}= {value}"
+    return header_bytes(lines)
+
+
+def read(raw: bytes) -> FileHeaders:
+    """Read a header as the guard does."""
+    known = Cards.at_start_of(raw)
+    if known is None:
+        at = next(i for i in range(0, len(raw), CARD) if raw[i : i + 8] == b"END     ")
+        known = Cards.of_new_layout(raw[:at])
+    try:
+        shape = image_shape(known)
+    except BadFileError:
+        shape = ()
+    return FileHeaders((HduHeader(0, known, shape or (20, 30)),), "")
+
+
+def translated(raw: bytes) -> list[FrameInfo] | str:
+    try:
+        return translate(read(raw), file_name="a.fits", now=NOW)
+    except (BadFileError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        return repr(error)
+
+
+def check(text: str, series: list[list[tuple[int, str]]]) -> None:
+    headers = [changed(text, changes) for changes in series]
+    cold, whole = [], []
+    for raw in headers:
+        forget_layouts()
+        cold.append(repr(translated(raw)))
+        whole.append(read(raw).text)
+
+    forget_layouts()
+    for raw, info, told in zip(headers * 2, cold * 2, whole * 2, strict=True):
+        file = read(raw)
+        kept = file.changes()
+
+        assert repr(translated(raw)) == info
+        assert file.text == told
+        assert kept is None or changed_text(kept[0].text, kept[1]) == told
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(series=st.lists(CHANGES, min_size=2, max_size=6))
+def test_changed_cards_are_read_anew_and_no_others_matter(
+    series: list[list[tuple[int, str]]],
+) -> None:
+    check(OURS, series)
+
+
+@needs_shared
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=200)
+@given(choice=st.integers(0, 10_000), series=st.lists(CHANGES, min_size=2, max_size=4))
+def test_the_same_holds_of_every_real_header(
+    choice: int, series: list[list[tuple[int, str]]]
+) -> None:
+    texts = real_texts()
+    check(texts[sorted(texts)[choice % len(texts)]], series)

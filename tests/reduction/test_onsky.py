@@ -1,0 +1,145 @@
+"""Frames put on the sky: place, zero point and depth of simulated ones, causes of the others."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from reduction import fitsio
+from reduction.astrometry.wcs import TanSip
+from reduction.frameinfo import FrameInfo, FrameKind
+from reduction.image import Image
+from reduction.onsky import AskCatalogue, Reference, put_on_sky
+from tests.reduction.photometry.stars import Sky, make_sky
+
+SHAPE = (600, 600)
+SCALE_DEG = 0.8 / 3600
+ZERO_POINT, EXPTIME_S = 24.0, 60.0
+TRUTH = TanSip((120.0, 35.0), (299.5, 299.5), SCALE_DEG * np.array([[-1.0, 0.1], [0.1, 1.0]]))
+
+
+def info(**values: object) -> FrameInfo:
+    known: dict[str, object] = {
+        "kind": FrameKind.SCIENCE,
+        "writer": "test",
+        "nx": SHAPE[1],
+        "ny": SHAPE[0],
+        "exptime_s": EXPTIME_S,
+        "band": "r",
+        "ra_deg": 120.05,
+        "dec_deg": 34.97,
+        "pixel_scale_arcsec": 0.8,
+        "start_utc": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return FrameInfo(**(known | values))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def sky(rng: np.random.Generator) -> Sky:
+    return make_sky(rng, 120, shape=SHAPE, flux=(5e3, 3e5))
+
+
+def catalogue_of(sky: Sky, rng: np.random.Generator, *, band: str | None = "r") -> Reference:
+    """Return a catalogue of the frame's stars and of some around it."""
+    x = np.concatenate([sky.x, rng.uniform(-600, 1200, 400)])
+    y = np.concatenate([sky.y, rng.uniform(-600, 1200, 400)])
+    around = (x < 0) | (y < 0) | (x > SHAPE[1]) | (y > SHAPE[0])
+    kept = np.concatenate([np.ones(len(sky.x), bool), around[len(sky.x) :]])
+    flux = np.concatenate([sky.flux, np.exp(rng.uniform(np.log(5e3), np.log(3e5), 400))])
+    mag = ZERO_POINT - 2.5 * np.log10(flux / EXPTIME_S)
+    ra, dec = TRUTH.sky(x, y)
+    order = np.flatnonzero(kept)[np.argsort(mag[kept])]
+    return Reference(
+        "simulated", band, ra[order], dec[order], mag[order], np.full(len(order), 0.005)
+    )
+
+
+def always(reference: Reference | None) -> AskCatalogue:
+    return lambda _ra, _dec, _radius: reference
+
+
+def test_a_frame_gets_its_place_its_zero_point_and_its_depth(
+    sky: Sky, rng: np.random.Generator
+) -> None:
+    found = put_on_sky(sky.image, info(), always(catalogue_of(sky, rng)))
+
+    assert found.solution is not None
+    grid = np.linspace(10, 590, 8)
+    x, y = (v.ravel() for v in np.meshgrid(grid, grid))
+    fx, fy = found.solution.wcs.pixel(*TRUTH.sky(x, y))
+    assert np.median(np.hypot(fx - x, fy - y)) < 0.05
+    assert found.zero_point is not None
+    assert found.zero_point.value == pytest.approx(
+        ZERO_POINT, abs=0.005 + 3 * found.zero_point.error
+    )
+    assert found.limit_mag is not None
+    assert 20 < found.limit_mag < 23
+    assert found.cause == found.message == ""
+
+
+def test_other_programs_read_where_the_product_says_it_is(
+    sky: Sky, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    found = put_on_sky(sky.image, info(), always(catalogue_of(sky, rng)))
+    path = tmp_path / "product.fits"
+
+    fitsio.write_product(path, sky.image, [], sci_cards=found.cards(SHAPE))
+
+    with fits.open(path, checksum=True) as hdus:
+        header = hdus["SCI"].header
+        ra, dec = WCS(header).all_pix2world([100.0], [400.0], 0)
+        assert header["WCSSOLVE"] is True
+        assert header["ZP"] == pytest.approx(ZERO_POINT, abs=0.02)
+        assert header["FWHM"] == pytest.approx(3.0, rel=0.1)
+    true_ra, true_dec = TRUTH.sky(np.array([100.0]), np.array([400.0]))
+    assert ra[0] == pytest.approx(true_ra[0], abs=2e-5)
+    assert dec[0] == pytest.approx(true_dec[0], abs=2e-5)
+
+
+@pytest.mark.parametrize(("values", "cause"), [
+    ({"ra_deg": None}, "no_pointing"),
+    ({"pixel_scale_arcsec": None}, "no_scale"),
+    ({"ra_deg": 10.0}, "no_match"),
+])  # fmt: skip
+def test_what_is_missing_or_wrong_is_named(
+    sky: Sky, rng: np.random.Generator, values: dict[str, object], cause: str
+) -> None:
+    found = put_on_sky(sky.image, info(**values), always(catalogue_of(sky, rng)))
+
+    assert found.solution is None
+    assert found.zero_point is None
+    assert found.message
+    # Another sky's catalogue is refused as not covering it, or as not matching.
+    assert found.cause == cause or (cause == "no_match" and found.cause == "not_covered")
+    assert {k: v for k, v, _ in found.cards(SHAPE)}["WCSSOLVE"] is False
+
+
+def test_sky_no_catalogue_covers_is_told_apart(sky: Sky) -> None:
+    found = put_on_sky(sky.image, info(), always(None))
+
+    assert found.cause == "not_covered"
+    assert len(found.detected.sources) > 80
+
+
+def test_a_catalogue_without_the_band_still_tells_the_place(
+    sky: Sky, rng: np.random.Generator
+) -> None:
+    found = put_on_sky(sky.image, info(), always(catalogue_of(sky, rng, band=None)))
+
+    assert found.solution is not None
+    assert found.zero_point is None
+    assert "no band" in found.no_zero_point
+
+
+def test_an_empty_frame_is_unsolved_and_says_so() -> None:
+    plane = np.zeros(SHAPE, np.float32)
+    image = Image(plane, np.ones_like(plane), np.zeros(SHAPE, np.uint16), "electron")
+    some = np.arange(20.0)
+    reference = Reference("none", "r", some, some, some, some)
+
+    found = put_on_sky(image, info(), always(reference))
+
+    assert found.cause == "no_stars"
