@@ -102,7 +102,7 @@ def reduce_night() -> int:
     reduced = 0
     for kind in (BlockKind.BIAS, BlockKind.FLAT, BlockKind.SCI):
         for block in blocks.create(kind, NIGHT, NIGHT, owner=None):
-            job = blocks.process(block, owner=None)
+            job = blocks.process(block, owner=None, code="ovmc")
             runner.work_off()
             db.session.refresh(job)
             if job.error:
