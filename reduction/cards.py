@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from reduction.cardvalues import Value, decode, parse_comment, parse_text, parse_value, text_of_card
 from reduction.layouts import (
@@ -297,8 +298,7 @@ class HduHeader:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FileHeaders:
+class FileHeaders(NamedTuple):
     """All headers of a file, and the SHA-256 of their bytes."""
 
     hdus: tuple[HduHeader, ...]

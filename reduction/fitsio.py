@@ -16,8 +16,9 @@ from reduction.errors import BadFileError
 from reduction.exposure import Exposure, RawPlane
 from reduction.fitswrite import bytes_sum
 from reduction.frameinfo import FrameInfo
-from reduction.guard import HduLayout, Limits, Source, scan_layout
+from reduction.guard import HduLayout, Limits, Source, only_layout, scan_layout
 from reduction.image import Image, Unit
+from reduction.layouts import recent
 from reduction.productwrite import stage_product, write_product
 
 __all__ = [
@@ -117,7 +118,10 @@ def _scan(path: str | Path, limits: Limits, n_bytes: int | None = None) -> list[
     try:
         if n_bytes is None:
             n_bytes = os.fstat(descriptor).st_size
-        head = os.pread(descriptor, _HEAD, 0)
+        # No more than needed: pages are copied one by one, and files come by the thousand.
+        head = os.pread(descriptor, recent.n_bytes or _HEAD, 0)
+        if (only := only_layout(head, n_bytes, limits)) is not None:
+            return [only]
         source: Source = _PlainSource(descriptor, n_bytes, head)
         if head.startswith(_GZIP):
             source = _GzipSource(descriptor, n_bytes)
@@ -153,13 +157,10 @@ def read_headers(
         Where the file cannot be read.
     """
     layouts = _scan(path, limits, n_bytes)
-    digest = hashlib.sha256()
-    for hdu in layouts:
-        digest.update(hdu.cards.raw_bytes)
-        digest.update(b"END")
+    ended = b"".join([hdu.cards.raw_bytes + b"END" for hdu in layouts])
     return FileHeaders(
         tuple([HduHeader(i, hdu.cards, hdu.shape) for i, hdu in enumerate(layouts)]),
-        digest.hexdigest(),
+        hashlib.sha256(ended).hexdigest(),
     )
 
 

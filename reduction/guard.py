@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from reduction.cards import Cards
 from reduction.errors import BadFileError
+from reduction.layouts import CARD, MAX_REMEMBERED
 from reduction.remembered import remembered
 
 BLOCK = 2880
@@ -263,6 +264,32 @@ def _refuse_missing(source: Source, hdu: HduLayout, limits: Limits) -> None:
             "truncated",
             f"Truncated: the header promises {hdu.data_bytes} bytes of data, the file has {has}.",
         )
+
+
+def only_layout(head: bytes, n_bytes: int, limits: Limits) -> HduLayout | None:
+    """Return where the one HDU of a file lies, told by its first bytes.
+
+    Parameters
+    ----------
+    head : bytes
+        The file's first bytes.
+    n_bytes : int
+        Its size.
+    limits : Limits
+        What it may promise.
+
+    Returns
+    -------
+    HduLayout or None
+        None where `scan_layout` must look at it: its header is not of a form met lately, or what
+        it promises does not end where the file does.
+    """
+    cards = Cards.at_start_of(head) if head.startswith(_USUAL) else None
+    if cards is None or limits.max_hdus < 2 or limits.max_header_bytes < MAX_REMEMBERED:
+        return None
+    used = cards.layout.n_bytes + CARD
+    hdu = _layout(cards, 0, used + -used % BLOCK, limits)
+    return hdu if hdu.data_start + hdu.data_bytes <= n_bytes <= hdu.end else None
 
 
 def scan_layout(source: Source, limits: Limits, path: str | Path) -> list[HduLayout]:

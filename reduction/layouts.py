@@ -147,16 +147,18 @@ def layout_of(raw: bytes) -> Layout:
 class _Recent:
     """The layouts met last; tried in turn, for a camera writes the same header again and again."""
 
-    __slots__ = ("layouts",)
+    __slots__ = ("layouts", "n_bytes")
 
     def __init__(self) -> None:
         self.layouts: tuple[Layout, ...] = ()  # replaced, never changed, for threads
+        self.n_bytes = 0  # of the longest, with its END
 
     def add(self, layout: Layout) -> None:
         """Look out for headers of a layout from now on."""
         if layout.plain and layout.n_bytes <= MAX_REMEMBERED:
             others = [other for other in self.layouts if other is not layout]
             self.layouts = (layout, *others[: _N_RECENT - 1])
+            self.n_bytes = CARD + max(layout.n_bytes for layout in self.layouts)
 
 
 recent: Final = _Recent()
@@ -165,7 +167,7 @@ recent: Final = _Recent()
 def forget_layouts() -> None:
     """Forget every layout, with all that is remembered of it."""
     _remembered_layout.cache_clear()
-    recent.layouts = ()
+    recent.layouts, recent.n_bytes = (), 0
 
 
 def lines_text(lines: list[str]) -> str:

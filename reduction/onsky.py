@@ -1,11 +1,12 @@
 """One calibrated frame put on the sky: sources, astrometry, zero point, and how good it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from reduction.astrometry.solver import (
     Pointing,
@@ -30,12 +31,16 @@ from reduction.photometry.zeropoint import (
 )
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 CHAIN_VERSION: Final = 1  # raised whenever the same frame and catalogue would give other results
 LEAST_ERROR_PIX: Final = 0.02
 POINTING_DEG: Final = 0.3  # a header may be off by, at least
 POINTING_FIELDS: Final = 1.0  # and by so many widths of the frame
 REACH: Final = 2.0  # times the radius that is asked of a catalogue: the solver widens its search
 LEAST_MAG_ERROR: Final = 0.003
+LEAST_STARS: Final = 5  # that tell the width of a star
+BRIGHT_SIGNAL, ENOUGH_BRIGHT = 50.0, 15  # stars a zero point is taken from where there are enough
+MATCH_PIX, MATCH_SIGMA = 1.0, 4.0  # of a source with a star of known magnitude
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,9 @@ class Reference:
     colour_name: str = ""
 
 
-# Stars of a catalogue around a place: right ascension, declination, radius, all in degrees. None
-# where no catalogue covers it.
-AskCatalogue = Callable[[float, float, float], Reference | None]
+# What catalogues hold around a place: right ascension, declination, radius, all in degrees. Those
+# to be tried first come first; none where no catalogue covers it.
+AskCatalogue = Callable[[float, float, float], Sequence[Reference]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,9 @@ class OnSky:
     no_zero_point : str
         Why there is none.
     reference : Reference or None
-        The catalogue used.
+        The catalogue its place is from.
+    light : Reference or None
+        The catalogue its zero point is from.
     limit_mag : float or None
         Of a star at five times the noise of its aperture.
     """
@@ -103,6 +110,7 @@ class OnSky:
     zero_point: ZeroPoint | None
     no_zero_point: str
     reference: Reference | None
+    light: Reference | None
     limit_mag: float | None
 
     @property
@@ -141,7 +149,7 @@ class OnSky:
         ]
 
     def _photometry(self) -> list[ProductCard]:
-        zero, reference = self.zero_point, self.reference
+        zero, reference = self.zero_point, self.light
         if zero is None or reference is None:
             return []
         cards: list[ProductCard] = [
@@ -180,17 +188,20 @@ def put_on_sky(image: Image, info: FrameInfo, ask: AskCatalogue) -> OnSky:
         Whatever could be found; what could not is said with its cause.
     """
     detected = detect(image)
-    apertures = measure(image, detected)
     ny, nx = image.data.shape
     shape = ny, nx
+    references: Sequence[Reference] = ()
+    solution, reference, cause, message = None, None, "", ""
     try:
         pointing = _pointing(info, shape)
-        reference = _around(pointing, shape, ask)
-        solution, cause, message = _solved(detected, image, reference, pointing), "", ""
+        references = _around(pointing, shape, ask)
+        solution, reference = _solved(detected, shape, references, pointing)
     except UnsolvedError as error:
-        solution, reference = None, None
         cause, message = error.cause, str(error)
-    zero, why = _zero_point(solution, reference, (detected, apertures), info)
+    detected = _as_its_stars_are(detected, solution)
+    apertures = measure(image, detected)
+    light = next((one for one in references if one.band is not None), None)
+    zero, why = _zero_point(solution, light, (detected, apertures), info)
     return OnSky(
         detected=detected,
         apertures=apertures,
@@ -200,7 +211,26 @@ def put_on_sky(image: Image, info: FrameInfo, ask: AskCatalogue) -> OnSky:
         zero_point=zero,
         no_zero_point=why,
         reference=reference,
+        light=light,
         limit_mag=_limit(zero, detected, apertures, info),
+    )
+
+
+def _as_its_stars_are(detected: Detected, solution: Solution | None) -> Detected:
+    """Return what was found with the width of what the catalogue says are stars.
+
+    Where no dark was taken off, hot pixels may outnumber them.
+    """
+    if solution is None:
+        return detected
+    sources = detected.sources
+    stars = solution.stars[sources.is_clean[solution.stars]]
+    if len(stars) < LEAST_STARS:
+        return detected
+    return replace(
+        detected,
+        fwhm_pix=float(np.median(sources.fwhm_pix[stars])),
+        ellipticity=float(np.median(sources.ellipticity[stars])),
     )
 
 
@@ -220,12 +250,12 @@ def _pointing(info: FrameInfo, shape: tuple[int, int]) -> Pointing:
     return Pointing(info.ra_deg, info.dec_deg, info.pixel_scale_arcsec, radius_deg)
 
 
-def _around(pointing: Pointing, shape: tuple[int, int], ask: AskCatalogue) -> Reference:
-    """Return the catalogue's stars of all the sky that is searched."""
+def _around(pointing: Pointing, shape: tuple[int, int], ask: AskCatalogue) -> Sequence[Reference]:
+    """Return what catalogues hold of all the sky that is searched."""
     half_deg = float(np.hypot(*shape)) / 2 * pointing.scale_arcsec / 3600
     reach_deg = REACH * pointing.radius_deg + half_deg
     found = ask(pointing.ra_deg, pointing.dec_deg, reach_deg)
-    if found is None:
+    if not found:
         raise UnsolvedError(
             "not_covered",
             "no catalogue of this site covers where the frame points: load one that does",
@@ -233,41 +263,47 @@ def _around(pointing: Pointing, shape: tuple[int, int], ask: AskCatalogue) -> Re
     return found
 
 
-def _solved(detected: Detected, image: Image, reference: Reference, pointing: Pointing) -> Solution:
+def _solved(
+    detected: Detected,
+    shape: tuple[int, int],
+    references: Sequence[Reference],
+    pointing: Pointing,
+) -> tuple[Solution, Reference]:
+    """Return the place the first catalogue proves, its stars numbered as the frame's sources."""
     sources = detected.sources
     chosen = sources.like_stars(detected.fwhm_pix)
-    ny, nx = image.data.shape
-    stars = StarList(
-        sources.x[chosen],
-        sources.y[chosen],
-        np.maximum(sources.error_pix[chosen], LEAST_ERROR_PIX),
-        (ny, nx),
-    )
-    found = solve(stars, SkyList(reference.ra_deg, reference.dec_deg), pointing)
-    return _of_sources(found, chosen)
-
-
-def _of_sources(solution: Solution, chosen: npt.NDArray[np.int64]) -> Solution:
-    """Return a solution whose stars are numbered as the frame's sources are."""
-    return replace(solution, stars=chosen[solution.stars])
+    error_pix = np.maximum(sources.error_pix[chosen], LEAST_ERROR_PIX)
+    stars = StarList(sources.x[chosen], sources.y[chosen], error_pix, shape)
+    first: UnsolvedError | None = None
+    for reference in references:
+        try:
+            found = solve(stars, SkyList(reference.ra_deg, reference.dec_deg), pointing)
+        except UnsolvedError as error:
+            first = first or error
+            continue
+        return replace(found, stars=chosen[found.stars]), reference
+    raise first or UnsolvedError("not_covered", "there is no catalogue")
 
 
 def _zero_point(
     solution: Solution | None,
-    reference: Reference | None,
+    light: Reference | None,
     measured: tuple[Detected, Apertures],
     info: FrameInfo,
 ) -> tuple[ZeroPoint | None, str]:
-    if solution is None or reference is None:
+    if solution is None:
         return None, "the frame is not solved"
-    if reference.band is None:
-        return None, f"the catalogue {reference.name} has no band for {info.band or 'this frame'}"
+    if light is None:
+        return None, f"no catalogue of its sky has a band for {info.band or 'this frame'}"
     if not info.exptime_s:
         return None, "the exposure time is not known"
     detected, apertures = measured
-    is_good = detected.sources.is_clean[solution.stars]
-    stars, known = solution.stars[is_good], solution.catalogue[is_good]
-    colour = reference.colour[known] if reference.colour is not None else None
+    stars, known = _matched(solution, light, detected)
+    # Faint stars sit on whatever unevenness is left of the sky: the bright ones tell better.
+    bright = apertures.total[stars] > BRIGHT_SIGNAL * apertures.total_error[stars]
+    if np.count_nonzero(bright) >= ENOUGH_BRIGHT:
+        stars, known = stars[bright], known[bright]
+    colour = light.colour[known] if light.colour is not None else None
     if colour is not None and not has_colour_range(colour):
         colour = None
     try:
@@ -275,14 +311,33 @@ def _zero_point(
             CalibrationStars(
                 flux_per_s=apertures.total[stars] / info.exptime_s,
                 flux_error_per_s=apertures.total_error[stars] / info.exptime_s,
-                mag=reference.mag[known],
-                mag_error=np.maximum(reference.mag_error[known], LEAST_MAG_ERROR),
+                mag=light.mag[known],
+                mag_error=np.maximum(light.mag_error[known], LEAST_MAG_ERROR),
                 colour=colour,
             )
         )
     except NoZeroPointError as error:
         return None, str(error)
     return zero, ""
+
+
+def _matched(solution: Solution, light: Reference, detected: Detected) -> tuple[Indices, Indices]:
+    """Return which clean sources of the frame are which stars of a catalogue."""
+    sources = detected.sources
+    clean = np.flatnonzero(sources.is_clean)
+    x, y = solution.wcs.pixel(light.ra_deg, light.dec_deg)
+    there = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    if not len(clean) or not len(there):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    radius_pix = max(MATCH_PIX, MATCH_SIGMA * solution.held_out_rms_pix)
+    distance, nearest = cKDTree(np.column_stack([x[there], y[there]])).query(
+        np.column_stack([sources.x[clean], sources.y[clean]]), distance_upper_bound=radius_pix
+    )
+    found = np.flatnonzero(np.isfinite(distance))
+    order = found[np.argsort(distance[found], kind="stable")]
+    _, first = np.unique(nearest[order], return_index=True)  # the nearest has it, no second one
+    kept = np.sort(order[first])
+    return clean[kept], there[nearest[kept]]
 
 
 def _limit(

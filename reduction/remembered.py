@@ -69,6 +69,8 @@ class _Kept(NamedTuple):
 
     def key(self, cards: Cards) -> Hashable:
         read, changed = self.read, cards.changed()
+        if read.isdisjoint(changed):
+            return ()
         found = [i for i in changed if i in read]
         return (*found, *[changed[i] for i in found])
 

@@ -161,7 +161,7 @@ def _is_late(context: JobContext, person: User) -> bool:
 
 def _invitation(context: JobContext, person: User) -> Mail:
     by = db.session.get(User, context.owner_id) if context.owner_id else None
-    key = invitations.invite(person, by=by)
+    key = invitations.invite(person, by=by, is_mailed=True)
     site, days = context.settings.text("site.name"), context.settings.text("access.invitation_days")
     address = context.settings.text("site.url").rstrip("/")
     who = f"{by.display_name} has made" if by else "There is"

@@ -26,6 +26,7 @@ _SAID: Final[Mapping[Change, str]] = {
 }
 _LINKED: Final = " A link to choose a password goes to them by mail."
 _TO_LINK: Final = " Make a link for them below, and pass it on: it lets them choose a password."
+_BY_STAFF: Final = " No link can be mailed to them now: staff can make one, and pass it on."
 
 
 @blueprint.get("/people/proposals/")
@@ -101,9 +102,12 @@ def remove_proposal_person(proposal_id: int, user_id: int) -> ResponseReturnValu
 
 @blueprint.post("/people/proposals/<int:proposal_id>/people/<int:user_id>/link/")
 def link_proposal_person(proposal_id: int, user_id: int) -> ResponseReturnValue:
-    """Make a link by which somebody on a proposal sets a password, and show it, this once."""
+    """Make a link by which somebody on a proposal sets a password: shown to staff, else mailed."""
     user, proposal = current_user(), _proposal(proposal_id)
     person = proposals.check_invite(proposal, user_id, by=user)
+    if not access.may_manage(user, person):
+        is_sent = mail.send_invitation(person, by=user) is not None
+        return back((_LINKED if is_sent else _BY_STAFF).strip(), _address(proposal))
     key = invitations.invite(person, by=user)
     link = url_for("pages.show_welcome", key=key, _external=True)
     return _page(_proposal(proposal_id), linked=person, link=link)
@@ -135,7 +139,8 @@ def _address(proposal: Proposal) -> str:
 def _said(outcome: Outcome, proposal: Proposal) -> str:
     said = _SAID[outcome.change].format(who=outcome.who, code=proposal.code)
     if outcome.change == Change.CREATED:
-        said += _LINKED if outcome.is_invited else _TO_LINK
+        by_hand = _TO_LINK if access.is_staff(current_user()) else _BY_STAFF
+        said += _LINKED if outcome.is_invited else by_hand
     return said
 
 
@@ -165,6 +170,7 @@ def _page(
         people=people,
         waiting=proposals.not_signed_in(people),
         may_invite={one.id for one in people if access.may_invite(user, one)},
+        mails_links=mail.sends_links(),
         may_lead=access.may_lead(user, proposal),
         may_edit=access.is_staff(user),
         is_of=is_of,

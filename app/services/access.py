@@ -216,10 +216,11 @@ def check_lead(user: User, proposal: Proposal) -> None:
 
 
 def may_invite(user: User, person: User) -> bool:
-    """Tell whether `user` may have a link by which `person` sets a password.
+    """Tell whether `user` may have a link made by which `person` sets a password.
 
-    An investigator may, for somebody who never signed in, holds no token and is on nobody else's
-    proposal: whoever has the link has the account, and with it all that its person may see.
+    Whoever has the link has the account: it is shown to those who may manage that. An
+    investigator's goes by mail to the person, if they never signed in, hold no token and are on
+    nobody else's proposal.
     """
     if may_manage(user, person):
         return True

@@ -257,7 +257,16 @@ def set_password(user: User, password: str, *, by: User | None = None) -> None:
     Their browsers are signed out and a link for setting a password is worth nothing any more.
     """
     access.check_account(by, user)
-    hashed = hash_password(_checked_password(password))
+    set_hash(user, new_hash(password), by=by)
+
+
+def new_hash(password: str) -> str:
+    """Return the hash of a password that will do; it takes long, so outside of transactions."""
+    return hash_password(_checked_password(password))
+
+
+def set_hash(user: User, hashed: str, *, by: User | None) -> None:
+    """Give a user the password of a hash, as `set_password` does."""
     with transaction():
         user.password_hash = hashed
         browser_sessions.forget(user)

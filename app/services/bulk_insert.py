@@ -1,11 +1,11 @@
 """Many rows into one table: the statement and the conversion of its values are made once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import JSON, Column, Connection, Dialect, Table, insert
+from sqlalchemy import JSON, Column, Connection, Date, Dialect, Table, insert
 from sqlalchemy.exc import StatementError
 
 from app.db import UtcDateTime
@@ -100,10 +100,18 @@ def _converter(column: Column[Any], dialect: Dialect) -> _Converter | None:
     """Return what makes a value of a column one of the driver's; None where it is one."""
     if dialect.name == "sqlite" and isinstance(column.type, UtcDateTime):
         return _utc_text
+    if dialect.name == "sqlite" and isinstance(column.type, Date):
+        return _date_text
     usual = column.type.dialect_impl(dialect).bind_processor(dialect)
     if usual is not None and isinstance(column.type, JSON):
         return lambda value: _NO_ITEMS if value == {} else usual(value)
     return usual
+
+
+@lru_cache(maxsize=1024)
+def _date_text(day: date | None) -> str | None:
+    """Return a date as SQLAlchemy stores it on SQLite; most frames are of the same few nights."""
+    return None if day is None else f"{day.year:04d}-{day.month:02d}-{day.day:02d}"
 
 
 def _utc_text(moment: datetime | None) -> str | None:

@@ -186,6 +186,7 @@ def _forget(found: Sequence[Frame]) -> list[int]:
         frames.changed(frame)
     db.session.flush()
     db.session.execute(delete_rows(FrameParent).where(FrameParent.child_id.in_(ids)))
+    db.session.execute(delete_rows(SuperflatLink).where(SuperflatLink.frame_id.in_(ids)))
     db.session.execute(delete_rows(Frame).where(Frame.id.in_(ids)))
     _mark_unreduced(raws)
     return blocks

@@ -5,7 +5,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, CursorResult, Select, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, or_, select, update
 
 from app.db import db, transaction, utcnow
 from app.errors import ConflictError, NotAllowedError, NotFoundError
@@ -16,14 +16,14 @@ from app.services.texts import storable
 _SPENT: Final = "This link was used, replaced or is too old. Ask staff for a new one."
 
 
-def invite(user: User, *, by: User | None) -> str:
+def invite(user: User, *, by: User | None, is_mailed: bool = False) -> str:
     """Make a link's key for `user`; links made before are worth nothing any more.
 
-    Whoever has the key can be that person: it is shown to staff who may manage the account, and
-    goes by mail to the person's own address otherwise. An investigator invites only who never had
-    a password, so that nobody is put out of an account that is in use.
+    Whoever has the key can be that person: it is shown to staff who may manage the account only.
+    With `is_mailed` it goes to the person's own address; so an investigator may invite who never
+    had a password, but nobody is put out of an account that is in use.
     """
-    _check_may_invite(by, user)
+    _check_may_invite(by, user, is_mailed=is_mailed)
     if not user.is_active:
         raise ConflictError(f"The account of {user.username} is closed; open it first.")
     key = secrets.token_urlsafe(32)
@@ -42,6 +42,19 @@ def invite(user: User, *, by: User | None) -> str:
         )
         audit.note_always(by, "invited", user, f"by a link good for {days} days")
     return key
+
+
+def end_others(user: User) -> bool:
+    """End the links for a person that staff did not make; tell whether there were any.
+
+    Who made one may no longer be all that the person's account is good for.
+    """
+    staff = select(User.id).where(or_(User.is_staff, User.is_superuser))
+    with transaction():
+        return (
+            _spend([Invitation.user_id == user.id, Invitation.made_by_id.not_in(staff)], utcnow())
+            > 0
+        )
 
 
 def open_until(user: User) -> datetime | None:
@@ -68,10 +81,11 @@ def invited(key: str) -> User:
 def accept(key: str, password: str) -> User:
     """Set the password a link was made for; it works this once."""
     user = invited(key)
+    hashed = accounts.new_hash(password)
     with transaction():
         if not _spend([Invitation.digest == _digest(key), *_good()], utcnow()):
             raise NotFoundError(_SPENT)  # somebody was quicker with it
-        accounts.set_password(user, password, by=user)
+        accounts.set_hash(user, hashed, by=user)
         user.last_login = utcnow()
         audit.note(user, "invitation accepted", user)
     return user
@@ -96,9 +110,11 @@ def _spend(conditions: list[ColumnElement[bool]], now: datetime) -> int:
     return outcome.rowcount if isinstance(outcome, CursorResult) else 0
 
 
-def _check_may_invite(by: User | None, user: User) -> None:
+def _check_may_invite(by: User | None, user: User, *, is_mailed: bool) -> None:
     if by is None or access.may_manage(by, user):
         return
+    if not is_mailed:
+        raise NotAllowedError("A link is shown to staff only; by mail it goes to its person.")
     if user.password_hash is not None or access.is_staff(user):
         raise NotAllowedError("This person has a password already; staff can make a new link.")
 

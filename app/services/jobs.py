@@ -156,14 +156,6 @@ def cancel_all_queued(by: User) -> int:
     return len(found)
 
 
-def open_jobs() -> Sequence[Job]:
-    """Return every job that has not ended, those that run first, then in order of queueing."""
-    started = (Job.state == JobState.RUNNING).desc()
-    return db.session.scalars(
-        select(Job).where(Job.state.in_(OPEN_STATES)).order_by(started, Job.priority.desc(), Job.id)
-    ).all()
-
-
 def log_path(job_id: int) -> Path:
     """Return the file a job's log goes to."""
     return paths.current().job_logs / f"job-{job_id:06d}.log"

@@ -212,14 +212,19 @@ def _wait(by: User, function: str) -> timedelta | None:
     return times[-1] + _HOUR - now if len(times) >= per_hour else None
 
 
+def sends_links() -> bool:
+    """Tell whether links can be mailed: mail and our own address are set up."""
+    snapshot = settings.snapshot()
+    return not missing_settings(snapshot) and bool(snapshot.text("site.url"))
+
+
 def send_invitation(person: User, *, by: User | None) -> Job | None:
     """Mail somebody a link to set a password by.
 
     None where mail or our own address is not set up, and for whoever is not staff and has sent
     many in this hour: an account is made at any address, and must not be a way to flood it.
     """
-    snapshot = settings.snapshot()
-    if missing_settings(snapshot) or not snapshot.text("site.url") or not person.email:
+    if not sends_links() or not person.email:
         return None
     if by is not None and not access.is_staff(by) and _wait(by, INVITE) is not None:
         return None

@@ -12,7 +12,7 @@ from app.config import OPERATIONAL
 from app.db import db, transaction
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import OPEN_STATES, Frame, Job, JobState, Level, User
-from app.services import access, frames, jobs, settings
+from app.services import access, frames, settings, turns
 from app.services.frames import FrameFilters
 
 IDLE: Final = "Available"
@@ -47,7 +47,7 @@ def queued(user: User) -> Sequence[Job]:
     """Return the jobs `user` may see that have not ended, in the order they run."""
     seen = access.visible_to(user, Job).where(Job.state.in_(OPEN_STATES))
     visible = {job.id for job in db.session.scalars(seen)}
-    return [job for job in jobs.open_jobs() if job.id in visible]
+    return [job for job in turns.open_jobs() if job.id in visible]
 
 
 def ended(user: User, limit: int) -> Sequence[Job]:

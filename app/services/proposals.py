@@ -13,7 +13,7 @@ from sqlalchemy.orm import selectinload
 from app.db import db, transaction, utcnow
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import Frame, Group, Proposal, User
-from app.services import access, accounts, audit, mail, settings
+from app.services import access, accounts, audit, invitations, mail, settings
 from app.services.texts import checked, storable
 
 MAX_DAYS: Final = 36_500
@@ -167,7 +167,10 @@ def _set(proposal: Proposal, values: Values, by: User) -> None:
         raise InvalidRequestError(code="A proposal needs a code, as the headers have it.")
     _check_code(proposal)
     if "pi" in values:
-        proposal.pi = _person(values["pi"].strip(), by)
+        leader = _person(values["pi"].strip(), by)
+        if leader is not None and leader != proposal.pi:
+            invitations.end_others(leader)
+        proposal.pi = leader
     if "groups" in values:
         proposal.groups = _groups(values["groups"])
     if "proprietary_days" in values:
@@ -265,7 +268,8 @@ def add_collaborator(proposal: Proposal, email: str, *, by: User) -> Outcome:
             return Outcome(Change.ALREADY_ON, person.display_name)
         proposal.members.append(person)
         audit.note(by, "added a collaborator", proposal, person.username)
-        is_invited = is_new and mail.send_invitation(person, by=by) is not None
+        is_due = invitations.end_others(person) or is_new  # what others had of them must not stay
+        is_invited = is_due and mail.send_invitation(person, by=by) is not None
     return Outcome(Change.CREATED if is_new else Change.ADDED, person.display_name, is_invited)
 
 

@@ -1,6 +1,6 @@
 """The stars a frame is compared with: from the catalogues of this site, nothing from outside."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ from reduction.refcat.stars import Stars
 from reduction.refcat.systems import usual_system
 
 MOST_STARS: Final = 60_000  # of a search, the brightest
-ENOUGH: Final = 0.9  # of the sky searched, with which no other catalogue is asked
+MOST_CATALOGUES: Final = 3  # tried on one frame
 _COLOURS: Final = (("BP", "RP"), ("g", "r"), ("B", "V"), ("V", "R"), ("r", "i"), ("BT", "VT"))
 _J2000: Final = datetime(2000, 1, 1, 12, tzinfo=UTC)
 _YEAR_S: Final = 365.25 * 86_400
@@ -24,21 +24,18 @@ _YEAR_S: Final = 365.25 * 86_400
 def asker(band: str | None, when: datetime | None) -> AskCatalogue:
     """Return what gives the stars around a place, at the epoch and in the band of a frame.
 
-    Catalogues that have the band, or lead to it, come before those that can only tell where the
-    stars are.
+    Catalogues that have the band, or lead to it, come first; of the others, which can only tell
+    where stars are, those that cover more of the sky asked for.
     """
 
-    def ask(ra_deg: float, dec_deg: float, radius_deg: float) -> Reference | None:
-        best: tuple[Meta, Stars] | None = None
+    def ask(ra_deg: float, dec_deg: float, radius_deg: float) -> Sequence[Reference]:
+        found = []
         for meta in _in_order(band):
             stars = _around(meta, (ra_deg, dec_deg, radius_deg), when)
-            if stars is None:
-                continue
-            if best is None or stars.coverage > best[1].coverage:
-                best = meta, stars
-            if stars.coverage >= ENOUGH:
-                break
-        return _reference(*best, band) if best is not None else None
+            if stars is not None:
+                found.append((stars.coverage, _reference(meta, stars, band)))
+        found.sort(key=lambda one: (one[1].band is None, -one[0]))
+        return [reference for _, reference in found[:MOST_CATALOGUES]]
 
     return ask
 

@@ -53,38 +53,39 @@ _moving_values = attrgetter(*_MOVING_FLOATS)
 def header_columns(info: FrameInfo) -> dict[str, Any]:
     """Return the columns that follow from the header; the same again whenever it is read."""
     return {
-        **shared_columns(info),
-        **dict(zip(OWN, own_values(info), strict=True)),
+        **steady_part(info).columns,
+        **dict(zip(OWN, own_values(info, steady_part(info).doubts), strict=True)),
         "origins": {n: _origin(o.card, o.rule, o.doubt) for n, o in info.origins.items()},
     }
 
 
-def shared_columns(info: FrameInfo) -> Mapping[str, Any]:
-    """Return those columns in which the frames of a camera are alike, once for all that are."""
-    return _steady_columns(_steady_values(info)).columns
-
-
-def own_values(info: FrameInfo) -> tuple[Any, ...]:
-    """Return the values of the columns in `OWN`."""
-    doubts: dict[str, Any] = {name: clean(why) for name, why in info.doubts.items()}
-    moving: tuple[float | None, ...] = _moving_values(info)
-    if not all(map(_is_plain, moving)):
-        named = zip(_MOVING_FLOATS, moving, strict=True)
-        moving = tuple([_finite(name, value, doubts) for name, value in named])
-    extras = plain(info.extras) if info.extras else {}
-    doubts |= _steady_columns(_steady_values(info)).doubts
-    return *moving, info.start_utc, info.mid_utc, info.night, extras, doubts
-
-
-class _Steady(NamedTuple):
+class Steady(NamedTuple):
     """What the steady values of a frame become, and what is doubted of them."""
 
     columns: Mapping[str, Any]
     doubts: Mapping[str, str]
 
 
+def steady_part(info: FrameInfo) -> Steady:
+    """Return that in which the frames of a camera are alike, once for all that are."""
+    return _steady_columns(_steady_values(info))
+
+
+def own_values(info: FrameInfo, steady_doubts: Mapping[str, str]) -> tuple[Any, ...]:
+    """Return the values of the columns in `OWN`; the doubts are those of `steady_part`, too."""
+    doubts: dict[str, Any] = {name: clean(why) for name, why in info.doubts.items()}
+    moving: tuple[float | None, ...] = _moving_values(info)
+    if not all(map(_is_plain, moving)):
+        named = zip(_MOVING_FLOATS, moving, strict=True)
+        moving = tuple([_finite(name, value, doubts) for name, value in named])
+    extras = plain(info.extras) if info.extras else {}
+    if steady_doubts:
+        doubts |= steady_doubts
+    return *moving, info.start_utc, info.mid_utc, info.night, extras, doubts
+
+
 @lru_cache(maxsize=512)
-def _steady_columns(values: tuple[Any, ...]) -> _Steady:
+def _steady_columns(values: tuple[Any, ...]) -> Steady:
     info = FrameInfo(**dict(zip(_STEADY, values, strict=True)))
     doubts: dict[str, Any] = {}
     columns: dict[str, Any] = {name: _text(getattr(info, name)) for name in _TEXTS}
@@ -99,7 +100,7 @@ def _steady_columns(values: tuple[Any, ...]) -> _Steady:
         "readout_key": readout_key(info),
         "steps_done": sorted(info.done),
     }
-    return _Steady(columns, doubts)
+    return Steady(columns, doubts)
 
 
 def first_columns(info: FrameInfo) -> dict[str, Any]:

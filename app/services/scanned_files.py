@@ -16,7 +16,7 @@ from app.services.cameras import CameraBook
 from app.services.header_texts import HeaderBook
 from app.services.identity import MOVED
 from app.services.intake import Outcome
-from app.services.registration import OWN, first_columns, own_values, shared_columns
+from app.services.registration import OWN, Steady, first_columns, own_values, steady_part
 from reduction.frameinfo import FrameInfo
 
 _ONE_PARENT: Final = ("raw", "original", "parent")  # roles of which a frame has one parent
@@ -211,13 +211,21 @@ def _name_originals(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> None
 # Frames
 
 
+class _Alike(NamedTuple):
+    """What frames have in common, and what is doubted of that."""
+
+    shared: Columns
+    doubts: Mapping[str, str]
+
+
 class _Batch:
     """Makes the rows of a batch's frames; what those of a camera share is made once."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
         self._shared: dict[tuple[int, int], Columns] = {}
-        self._steady: list[Mapping[str, Any]] = []  # held, for their ids are keys
+        self._of_base: dict[int, _Alike] = {}
+        self._held: list[object] = []  # for their ids are keys
 
     def frames_of(self, outcome: Outcome) -> list[_NewFrame]:
         """Return the rows of a registered file's exposures, without the ids of other tables."""
@@ -225,20 +233,30 @@ class _Batch:
         file = [seen.path.rpartition("/")[2], seen.size, outcome.content_sha256]
         texts = [kept.text, ""] if kept.layout is None else ["", kept.text]
         path = f"{RAW_PREFIX}/{seen.path}"
-        return [
-            _NewFrame(
-                self._shared_of(info), [*own_values(info), path, part, *file, *texts, None, None]
-            )
-            for part, info in enumerate(outcome.infos)
-        ]
+        rows: list[_NewFrame] = []
+        for part, info in enumerate(outcome.infos):
+            shared, doubts = self._alike(info)
+            own = [*own_values(info, doubts), path, part, *file, *texts, None, None]
+            rows.append(_NewFrame(shared, own))
+        return rows
 
-    def _shared_of(self, info: FrameInfo) -> Columns:
-        steady, camera_id = shared_columns(info), self._books.cameras.id_of(info)
-        shared = self._shared.get((id(steady), camera_id))
+    def _alike(self, info: FrameInfo) -> "_Alike":
+        """Return what a frame shares with others: those of one base share it all."""
+        base = info.base
+        alike = self._of_base.get(id(base))
+        if alike is None:
+            steady = steady_part(base)
+            alike = self._of_base[id(base)] = _Alike(self._shared_of(base, steady), steady.doubts)
+            self._held.append(base)
+        return alike
+
+    def _shared_of(self, info: FrameInfo, steady: Steady) -> Columns:
+        columns, camera_id = steady.columns, self._books.cameras.id_of(info)
+        shared = self._shared.get((id(columns), camera_id))
         if shared is None:
-            shared = {**steady, **first_columns(info), "camera_id": camera_id}
-            self._shared[id(steady), camera_id] = shared
-            self._steady.append(steady)
+            shared = {**columns, **first_columns(info), "camera_id": camera_id}
+            self._shared[id(columns), camera_id] = shared
+            self._held.append(columns)
         return shared
 
     def link(self, frames: Sequence[tuple[Outcome, list[_NewFrame]]]) -> None:

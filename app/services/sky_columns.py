@@ -81,13 +81,14 @@ def _details(on_sky: OnSky) -> dict[str, Any]:
             "is_flipped": on_sky.solution.wcs.is_flipped,
             "log10_chance": round(on_sky.solution.log10_chance, 1),
         }
-    if on_sky.zero_point is not None and on_sky.reference is not None:
+    if on_sky.zero_point is not None and on_sky.light is not None:
         zero = on_sky.zero_point
         details |= {
             "zero_point_stars": zero.n_used,
             "zero_point_scatter_mag": zero.scatter_mag,
-            "zero_point_band": on_sky.reference.band,
-            "colour": on_sky.reference.colour_name if zero.colour_term is not None else None,
+            "zero_point_catalogue": on_sky.light.name,
+            "zero_point_band": on_sky.light.band,
+            "colour": on_sky.light.colour_name if zero.colour_term is not None else None,
             "colour_term": zero.colour_term,
             "colour_term_error": zero.colour_term_error,
         }

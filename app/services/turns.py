@@ -44,6 +44,14 @@ def under_way() -> Sequence[Job]:
     return db.session.scalars(select(Job).where(Job.state.in_(HELD)).order_by(Job.id)).all()
 
 
+def open_jobs() -> Sequence[Job]:
+    """Return every job that has not ended, those that run first, then in order of queueing."""
+    started = (Job.state == JobState.RUNNING).desc()
+    return db.session.scalars(
+        select(Job).where(Job.state.in_(OPEN_STATES)).order_by(started, Job.priority.desc(), Job.id)
+    ).all()
+
+
 def hopeless() -> Select[Job, Job]:
     """Return queued jobs, each with a job it needs that will never be done."""
     needed = aliased(Job)

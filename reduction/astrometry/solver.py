@@ -41,6 +41,7 @@ LAST_RADIUS: Final = 4.0  # times the scatter
 SMALLEST_RADIUS_PIX: Final = 1.0
 LARGEST_RADIUS_PIX: Final = 2.5
 CHANCE: Final = 1e-9  # a solution that chance gives more often is none
+LEAST_LOG10: Final = -300.0  # of a probability that a number can still hold
 MOST_SHEAR: Final = 0.03
 MOST_SCATTER_PIX: Final = 2.0
 LEAST_SHARE: Final = 0.25  # of the brightest stars looked up; a frame is more than its middle
@@ -386,4 +387,5 @@ def _log10_chance(found: Indices, n_stars: int, filled: float, n_tried: int) -> 
         binom.logsf(np.count_nonzero(found < n) - spent - 1, max(1, n - spent), share)
         for n in looks
     ]
-    return float(min(tails) / np.log(10) + np.log10(len(looks) * max(1, n_tried)))
+    least = max(float(min(tails)) / np.log(10), LEAST_LOG10)
+    return float(least + np.log10(len(looks) * max(1, n_tried)))

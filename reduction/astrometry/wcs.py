@@ -11,6 +11,7 @@ from reduction.cards import ProductCard
 
 Floats = npt.NDArray[np.float64]
 INVERSIONS = 20  # of a distortion, each step far closer than the one before
+SETTLED_PIX = 1e-3  # how near a position must be to where its inversion leads
 INVERSE_GRID = 24  # on a side, of the points the inverse polynomials of the header are fitted to
 RECENTRED = 4  # times the point of contact is moved to the frame's reference pixel
 
@@ -85,10 +86,20 @@ class TanSip:
         inverse = np.linalg.inv(self.cd)
         far_u = inverse[0, 0] * east + inverse[0, 1] * north
         far_v = inverse[1, 0] * east + inverse[1, 1] * north
+        if self.order > 1:
+            far_u, far_v = self._undistorted(far_u, far_v)
+        return far_u + self.crpix[0], far_v + self.crpix[1]
+
+    def _undistorted(self, far_u: Floats, far_v: Floats) -> tuple[Floats, Floats]:
+        """Return the offsets that distortion takes to these; NaN far off, where it folds over."""
         u, v = far_u, far_v
-        for _ in range(INVERSIONS if self.order > 1 else 0):
-            u, v = far_u - polynomial(self.a, u, v), far_v - polynomial(self.b, u, v)
-        return u + self.crpix[0], v + self.crpix[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(INVERSIONS):
+                u, v = far_u - polynomial(self.a, u, v), far_v - polynomial(self.b, u, v)
+            there = u + polynomial(self.a, u, v), v + polynomial(self.b, u, v)
+            away = np.hypot(there[0] - far_u, there[1] - far_v)
+            settled = away < SETTLED_PIX
+        return np.where(settled, u, np.nan), np.where(settled, v, np.nan)
 
     def cards(self, shape: tuple[int, int]) -> list[ProductCard]:
         """Return the header cards; the inverse polynomials are fitted over a frame of `shape`."""

@@ -49,6 +49,7 @@ _NAME_WORDS = {
     "pointing": "pointing",
 }
 _WORD = re.compile(r"[A-Za-z]+")
+_NO_DIGITS = str.maketrans(dict.fromkeys("0123456789", " "))
 
 
 @lru_cache(maxsize=1024)
@@ -69,9 +70,13 @@ def flat_source_of(text: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=4096)
 def name_says(name: str) -> str | None:
     """Return the calibration a file's or an object's name speaks of, None for none."""
+    return _words_say(name.translate(_NO_DIGITS))  # the names of a night differ in them only
+
+
+@lru_cache(maxsize=4096)
+def _words_say(name: str) -> str | None:
     for word in _WORD.findall(name):
         said = _NAME_WORDS.get(word.lower())
         if said:

@@ -150,9 +150,14 @@ def right_ascension(draft: Draft, keyword: str) -> float | None:
     number = number_of(draft.cards, keyword)
     if number is None:
         return None
-    if _HOURS.search(draft.cards.comment(keyword).partition("]")[0] + "]"):
+    if counts_hours(draft.cards, keyword):
         number *= 15
     return number if 0 <= number <= 360 else None
+
+
+def counts_hours(cards: Cards, keyword: str) -> bool:
+    """Tell whether a number's comment says that it is in hours."""
+    return bool(_HOURS.search(cards.comment(keyword).partition("]")[0] + "]"))
 
 
 def declination(draft: Draft, keyword: str) -> float | None:

@@ -27,6 +27,8 @@ _TEMPERATURE_KEYWORDS = (
     "CCD-TEMP", "CCDTEMP", "CCDATEMP", "TEMPERAT", "DET-TEMP", "DETTEMP", "CAMTEMP",
 )  # fmt: skip
 _SET_TEMPERATURE_KEYWORDS = ("SET-TEMP", "CCDSTEMP", "SETTEMP")
+TEMPERATURE_KEYWORDS = (*_TEMPERATURE_KEYWORDS, *_SET_TEMPERATURE_KEYWORDS)
+AIRMASS_KEYWORDS = ("AIRMASS", "SECZ", "AMSTART")
 _KELVIN = 273.15
 _HOTTEST_CELSIUS = 80.0  # a detector at more than this is given in kelvin
 _BINNING_KEYWORDS = (
@@ -281,9 +283,14 @@ def read_people(draft: Draft) -> None:
 
 def read_airmass(draft: Draft) -> None:
     """Set the airmass the header states."""
-    airmass = first_number(draft.cards, ("AIRMASS", "SECZ", "AMSTART"))
-    if airmass and 0.99 <= airmass[1] < 100:
+    airmass = first_number(draft.cards, AIRMASS_KEYWORDS)
+    if airmass and airmass_of(airmass[1]) is not None:
         draft.put("airmass", airmass[1], airmass[0], "as it stands")
+
+
+def airmass_of(value: float | None) -> float | None:
+    """Return an airmass, None where a number is none."""
+    return value if value is not None and 0.99 <= value < 100 else None
 
 
 def read_colour(draft: Draft) -> None:

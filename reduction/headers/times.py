@@ -9,13 +9,16 @@ from typing import NamedTuple
 from reduction.headers.draft import Draft
 from reduction.headers.values import first_number, number_of, sexagesimal
 
-_DATE_KEYWORDS = ("DATE-BEG", "DATE-OBS", "TDATEOBS")
+DATE_KEYWORDS = ("DATE-BEG", "DATE-OBS", "TDATEOBS")
 _TIME_KEYWORDS = (
     "TIME-OBS", "UTSTART", "UT-START", "UT_TIME", "UTC-OBS", "TTIMEOBS", "UT", "UTC", "UT_START",
     "TM-START", "TIME",
 )  # fmt: skip
 _MJD_KEYWORDS = ("MJD-BEG", "MJD-OBS", "MJD", "MJDSTART", "TEXPSTRT")
 _JD_KEYWORDS = ("JD-OBS", "JD", "JULIAN", "JD_START")
+# Where none of these is, and a date has its time, nothing else speaks of the time.
+OTHER_TIME_KEYWORDS = (*_MJD_KEYWORDS, *_JD_KEYWORDS, "TIMESYS", "DATE-AVG", "MJD-AVG")
+IN_FUTURE = "in the future"
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _MJD_1970 = 40587
@@ -57,7 +60,7 @@ def _zone(text: str | None) -> timezone:
     return timezone(timedelta(minutes=minutes if text[0] == "+" else -minutes))
 
 
-def _plain_moment(text: str) -> Moment | None:
+def plain_utc(text: str) -> datetime | None:
     """Parse the commonest form, ``2024-05-01T02:03:04`` with decimals, at a tenth of the cost."""
     if (
         len(text) < 19
@@ -66,7 +69,7 @@ def _plain_moment(text: str) -> Moment | None:
     ):
         return None
     try:
-        return Moment(datetime.fromisoformat(text).replace(tzinfo=UTC), has_time=True)
+        return datetime.fromisoformat(f"{text}+00:00")
     except ValueError:
         return None
 
@@ -85,9 +88,9 @@ def parse_moment(text: str) -> Moment | None:
     Moment or None
         None where the text is no date.
     """
-    plain = _plain_moment(text)
+    plain = plain_utc(text)
     if plain is not None:
-        return plain
+        return Moment(plain, has_time=True)
     found = _ISO.match(text.strip())
     try:
         if found:
@@ -135,7 +138,7 @@ def _time_of_day(draft: Draft) -> tuple[str, float] | None:
 
 def _date_start(draft: Draft) -> bool:
     """Set the start from a date keyword, with the time of day beside it where it has none."""
-    for keyword in draft.cards.present(_DATE_KEYWORDS):
+    for keyword in draft.cards.present(DATE_KEYWORDS):
         moment = parse_moment(draft.cards.text(keyword))
         if moment is None:
             continue
@@ -232,7 +235,7 @@ def read_times(draft: Draft, now: datetime) -> None:
     start: datetime = draft.values["start_utc"]
     _doubt_conflict(draft)
     if start > now + _DAY:
-        draft.doubt("start_utc", "in the future")
+        draft.doubt("start_utc", IN_FUTURE)
     if start.year < 1970:
         draft.doubt("start_utc", "before 1970")
     _read_middle(draft, start, exptime_s)
@@ -263,7 +266,7 @@ def read_night(draft: Draft) -> None:
     if start is None:
         return
     longitude = draft.get("longitude_deg")
-    shift = _since_noon(longitude or 0.0)
+    shift = since_noon(longitude or 0.0)
     doubt = "no longitude is known: Greenwich's noon" if longitude is None else None
     if start < _FIRST_NIGHT:
         return
@@ -271,6 +274,6 @@ def read_night(draft: Draft) -> None:
 
 
 @lru_cache(maxsize=64)
-def _since_noon(longitude_deg: float) -> timedelta:
+def since_noon(longitude_deg: float) -> timedelta:
     """Return how far local mean noon lies behind midnight UTC."""
     return timedelta(hours=12 - longitude_deg / 15)

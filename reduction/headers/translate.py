@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from reduction.camera import CameraProfile, Observatory
@@ -19,6 +20,7 @@ from reduction.headers.product import is_product, translate_product
 from reduction.headers.profiles import apply_profile, matching_profile
 from reduction.headers.sections import Geometry, mosaic
 from reduction.headers.times import read_night, read_times
+from reduction.headers.usual import Temperature, Usual, usual
 from reduction.headers.writer import Writer
 from reduction.remembered import remembered
 
@@ -29,6 +31,7 @@ _AUXILIARY = frozenset(
 )
 
 _N_RECENT: Final = 4
+_MOST_TRIES: Final = 8  # frames of a kind tried before their form counts as unusual
 
 
 def translate(
@@ -134,17 +137,27 @@ class _Wheres:
 _wheres: Final = _Wheres()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Steady:
     """What is the same for all frames of a camera that say the same but for time and place.
 
-    `is_all` says that nothing else is to be put over what follows.
+    `is_all` says that nothing else is to be put over what follows; `usual`, made of the second
+    such frame, how they tell the rest.
     """
 
     common: CommonPart
     values: Mapping[str, Any]
     notes: Mapping[str, Note]
     is_all: bool
+    n_read: int = 0
+    usual: Usual | None = None
+
+    def note(self, draft: Draft) -> None:
+        """Learn from a frame that has been read by all rules."""
+        self.n_read += 1
+        if self.is_all and draft.cards.alone and 1 < self.n_read < _MOST_TRIES:
+            told = partial(_remembered_temperature, writer=self.common.writer)
+            self.usual = usual(draft, self.values, self.common.writer, told)
 
 
 class _Context:
@@ -160,10 +173,13 @@ class _Context:
         """Translate one exposure: that of `hdu`, or of a detector that begins with it."""
         cards = self._cards(hdu)
         steady = self._steady(hdu, cards, detector)
+        if steady.usual is not None and (info := steady.usual.read(cards, self.now)) is not None:
+            return info
         draft = Draft(cards, self.file_name, steady.values, steady.notes)
         _put_moving(draft, steady.common.writer, self.now)
         if not steady.is_all:
             self._put_last(draft, steady.common)
+        steady.note(draft)
         draft.values["origins"] = Origins(cards.raw, draft.notes)
         return FrameInfo.of(draft.values)
 
@@ -205,9 +221,7 @@ class _Context:
 
 def _put_moving(draft: Draft, writer: Writer, now: datetime) -> None:
     """Put temperature, airmass, time and position: what every frame has its own of."""
-    values, notes = remembered(
-        draft.cards, ("temperature", writer), lambda cards: _temperature(cards, writer)
-    )
+    values, notes = _remembered_temperature(draft.cards, writer)
     draft.values |= values
     draft.notes |= notes
     readers.read_airmass(draft)
@@ -218,7 +232,11 @@ def _put_moving(draft: Draft, writer: Writer, now: datetime) -> None:
         readers.read_scale(draft)
 
 
-def _temperature(cards: Cards, writer: Writer) -> tuple[dict[str, Any], dict[str, Note]]:
+def _remembered_temperature(cards: Cards, writer: Writer) -> Temperature:
+    return remembered(cards, ("temperature", writer), lambda watched: _temperature(watched, writer))
+
+
+def _temperature(cards: Cards, writer: Writer) -> Temperature:
     own = Draft(cards, "")
     readers.read_temperature(own, writer)
     return own.values, own.notes

@@ -86,11 +86,7 @@ def sexagesimal(text: str) -> float | None:
     """
     usual = _THREE_FIELDS.fullmatch(text)
     if usual:
-        whole, minutes, seconds = float(usual[2]), float(usual[3]), float(usual[4])
-        if minutes > 60 or seconds > 60:
-            return None
-        value = math.fsum((whole, minutes / 60.0, seconds / 3600.0))
-        return -value if usual[1] == "-" else value
+        return _in_three_fields(usual)
     body = text.strip()
     sign = -1.0 if body.startswith("-") else 1.0
     fields = [field for field in _FIELDS.split(body.lstrip("+-").strip()) if field]
@@ -101,6 +97,21 @@ def sexagesimal(text: str) -> float | None:
     if any(float(field) > 60 for field in fields[1:]):
         return None
     return sign * math.fsum(float(field) / 60.0**i for i, field in enumerate(fields))
+
+
+@lru_cache(maxsize=4096)
+def three_fields(text: str) -> float | None:
+    """Return what `sexagesimal` does of an angle in three fields, None of any other."""
+    usual = _THREE_FIELDS.fullmatch(text)
+    return None if usual is None else _in_three_fields(usual)
+
+
+def _in_three_fields(found: re.Match[str]) -> float | None:
+    sign, whole, minutes, seconds = found.groups()
+    if float(minutes) > 60 or float(seconds) > 60:
+        return None
+    value = math.fsum((float(whole), float(minutes) / 60.0, float(seconds) / 3600.0))
+    return -value if sign == "-" else value
 
 
 def degrees_of(cards: Cards, keyword: str) -> float | None:

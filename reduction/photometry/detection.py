@@ -25,6 +25,7 @@ REACH_PIX: Final = 30  # from a peak, within which its light falls to half
 LEAST_WIDTH_PIX: Final = 0.8  # one bright pixel
 COVERED_SIGMA: Final = 6.0  # of a source's half axes, that its light reaches
 NARROWEST, WIDEST = 0.6, 4.0  # of a star's width, what may be one; saturated ones are wide
+HOT_WIDTH_PIX: Final = 1.4  # a single bright pixel is narrower, a star hardly ever
 SURE_SIGNAL: Final = 12.0  # of fainter ones the width tells nothing
 STAR_SIGNAL: Final = 20.0  # of sources that tell how wide a star is
 
@@ -295,7 +296,10 @@ def star_shape(sources: Sources) -> tuple[float | None, float | None]:
     Of bright clean sources, the densest half in width: galaxies are wider, hits of cosmic rays
     narrower, and both scatter.
     """
-    chosen = np.flatnonzero(sources.is_clean & (sources.snr > STAR_SIGNAL))
+    wide = sources.fwhm_pix > HOT_WIDTH_PIX
+    chosen = np.flatnonzero(sources.is_clean & (sources.snr > STAR_SIGNAL) & wide)
+    if len(chosen) < 3:
+        chosen = np.flatnonzero(sources.is_clean & (sources.snr > STAR_SIGNAL))
     if len(chosen) < 3:
         chosen = np.flatnonzero((sources.snr > STAR_SIGNAL / 2) & ~sources.is_truncated)
     if len(chosen) < 3:

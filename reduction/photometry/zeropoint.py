@@ -123,19 +123,24 @@ def fit_zero_point(stars: CalibrationStars, *, spatial_order: int = 0) -> ZeroPo
     used = known & _near_median(difference, known)
     needed = columns.shape[1] + SPARE_STARS
     for _ in range(ROUNDS):
-        if np.count_nonzero(used) < needed:
-            raise NoZeroPointError(
-                f"{np.count_nonzero(used)} stars of known magnitude are left of "
-                f"{len(difference)} matched, and {needed} are needed"
-            )
-        values, covariance, scatter = _weighted(columns[used], difference[used], variance[used])
+        _check_enough(used, needed)
+        values, _, scatter = _weighted(columns[used], difference[used], variance[used])
         residual = difference - columns @ values
-        allowed = CLIP_SIGMA * np.sqrt(variance + scatter**2)
-        still = known & (np.abs(residual) <= allowed)
+        still = known & (np.abs(residual) <= CLIP_SIGMA * np.sqrt(variance + scatter**2))
         if np.array_equal(still, used):
             break
         used = still
-    return _told(stars, (values, covariance, scatter), used, residual)
+    _check_enough(used, needed)
+    found = _weighted(columns[used], difference[used], variance[used])
+    return _told(stars, found, used, difference - columns @ found[0])
+
+
+def _check_enough(used: npt.NDArray[np.bool_], needed: int) -> None:
+    if np.count_nonzero(used) < needed:
+        raise NoZeroPointError(
+            f"{np.count_nonzero(used)} stars of known magnitude are left of "
+            f"{len(used)} matched, and {needed} are needed"
+        )
 
 
 def _columns(stars: CalibrationStars, spatial_order: int) -> Floats:

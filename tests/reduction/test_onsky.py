@@ -1,5 +1,6 @@
 """Frames put on the sky: place, zero point and depth of simulated ones, causes of the others."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,8 +58,8 @@ def catalogue_of(sky: Sky, rng: np.random.Generator, *, band: str | None = "r") 
     )
 
 
-def always(reference: Reference | None) -> AskCatalogue:
-    return lambda _ra, _dec, _radius: reference
+def always(*references: Reference) -> AskCatalogue:
+    return lambda _ra, _dec, _radius: references
 
 
 def test_a_frame_gets_its_place_its_zero_point_and_its_depth(
@@ -118,7 +119,7 @@ def test_what_is_missing_or_wrong_is_named(
 
 
 def test_sky_no_catalogue_covers_is_told_apart(sky: Sky) -> None:
-    found = put_on_sky(sky.image, info(), always(None))
+    found = put_on_sky(sky.image, info(), always())
 
     assert found.cause == "not_covered"
     assert len(found.detected.sources) > 80
@@ -131,7 +132,7 @@ def test_a_catalogue_without_the_band_still_tells_the_place(
 
     assert found.solution is not None
     assert found.zero_point is None
-    assert "no band" in found.no_zero_point
+    assert "has a band for r" in found.no_zero_point
 
 
 def test_an_empty_frame_is_unsolved_and_says_so() -> None:
@@ -143,3 +144,33 @@ def test_an_empty_frame_is_unsolved_and_says_so() -> None:
     found = put_on_sky(image, info(), always(reference))
 
     assert found.cause == "no_stars"
+
+
+def test_place_and_light_may_come_from_two_catalogues(sky: Sky, rng: np.random.Generator) -> None:
+    whole = catalogue_of(sky, rng)
+    x, y = TRUTH.pixel(whole.ra_deg, whole.dec_deg)
+    on = np.flatnonzero((x > 20) & (y > 20) & (x < 580) & (y < 580))[10:15]
+    sparse = Reference(
+        "few", "r", whole.ra_deg[on], whole.dec_deg[on], whole.mag[on], whole.mag_error[on]
+    )
+    places = replace(whole, name="places", band=None)
+    bright = replace(whole, name="bright")
+
+    found = put_on_sky(sky.image, info(), always(sparse, places))
+    assert found.reference is places
+    assert found.light is sparse
+    assert found.zero_point is not None
+    assert found.zero_point.value == pytest.approx(ZERO_POINT, abs=0.05)
+    assert put_on_sky(sky.image, info(), always(bright, places)).reference is bright
+
+
+def test_hot_pixels_do_not_tell_the_width_of_a_star(sky: Sky, rng: np.random.Generator) -> None:
+    reference = catalogue_of(sky, rng)
+    places = rng.integers(5, 595, (600, 2))
+    sky.image.data[places[:, 0], places[:, 1]] += rng.uniform(2e3, 4e4, 600).astype(np.float32)
+
+    found = put_on_sky(sky.image, info(), always(reference))
+
+    assert found.detected.fwhm_pix == pytest.approx(3.0, rel=0.08)
+    assert found.zero_point is not None
+    assert found.zero_point.value == pytest.approx(ZERO_POINT, abs=0.02)

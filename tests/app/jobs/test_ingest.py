@@ -12,7 +12,7 @@ from app import paths
 from app.jobs import ingest as job
 from app.jobs.runner import JobContext
 from app.models import User
-from app.services import ingest, jobs, settings
+from app.services import ingest, settings, turns
 from app.services.jobs import JobCancelledError
 from tests.app.services.rawfiles import all_frames, fits_bytes, store
 
@@ -95,7 +95,7 @@ def test_requested_scan_names_this_function(raw: Path, observer: User) -> None:
     requested = ingest.request_scan("", owner=observer)
 
     assert requested.function == f"ingest.{job.scan_folder.__name__}"
-    assert [open_job.id for open_job in jobs.open_jobs()] == [requested.id]
+    assert [open_job.id for open_job in turns.open_jobs()] == [requested.id]
 
 
 @pytest.mark.parametrize("visibility", ["everyone", "members"])

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from app.db import db, transaction
 from app.models import Group, Job, Proposal, User
@@ -173,23 +174,60 @@ def test_an_address_that_is_none_stays_in_the_form_with_what_is_wrong(
     assert 'class="why"' in answer.text
 
 
-def test_a_new_link_is_shown_once_and_lets_its_person_in(
-    pi_browser: Browser, proposal: Proposal, pi: User, eva: User
+def test_a_new_link_is_shown_once_to_staff_and_lets_its_person_in(
+    staff_browser: Browser, proposal: Proposal, pi: User
+) -> None:
+    staff_browser.post(f"{page_of(proposal)}people/", email="new@site.org")
+    [new] = accounts.users_of_email("new@site.org")
+    page = staff_browser.text(page_of(proposal))
+
+    shown = staff_browser.post(f"{page_of(proposal)}people/{new.id}/link/")
+
+    assert "Make a link for them below" in page
+    assert page.count("New link") == 1
+    found = re.search(r"http://localhost/welcome/([\w-]+)/", shown.text)
+    assert found is not None
+    assert found[1] not in staff_browser.text(page_of(proposal))
+    assert invitations.accept(found[1], "night-sky-8") == new
+    assert "New link" not in staff_browser.text(page_of(proposal))
+
+
+def test_an_investigator_is_shown_no_link_and_is_told_that_staff_make_one(
+    pi_browser: Browser, proposal: Proposal, eva: User
 ) -> None:
     pi_browser.post(f"{page_of(proposal)}people/", email="new@site.org")
     [new] = accounts.users_of_email("new@site.org")
     page = pi_browser.text(page_of(proposal))
 
-    shown = pi_browser.post(f"{page_of(proposal)}people/{new.id}/link/")
+    answer = pi_browser.post(f"{page_of(proposal)}people/{new.id}/link/")
+    after = pi_browser.text(page_of(proposal))
     refused = pi_browser.post(f"{page_of(proposal)}people/{eva.id}/link/")
 
-    assert page.count("New link") == 1
-    found = re.search(r"http://localhost/welcome/([\w-]+)/", shown.text)
-    assert found is not None
-    assert found[1] not in pi_browser.text(page_of(proposal))
+    assert "staff can make one, and pass it on" in page
+    assert "staff then make a link to pass on" in page
+    assert "link/" not in page
+    assert "staff can make one, and pass it on" in after
+    assert "/welcome/" not in page + answer.text + after
     assert refused.status_code == 403
-    assert invitations.accept(found[1], "night-sky-8") == new
-    assert "New link" not in pi_browser.text(page_of(proposal))
+    assert invitations.open_until(new) is None
+
+
+def test_an_investigators_link_goes_by_mail_to_its_person(
+    pi_browser: Browser, proposal: Proposal
+) -> None:
+    pi_browser.post(f"{page_of(proposal)}people/", email="new@site.org")
+    [new] = accounts.users_of_email("new@site.org")
+    mailserver.set_up(2525, **{"site.url": "https://dome.site.org"})
+    page = pi_browser.text(page_of(proposal))
+
+    answer = pi_browser.post(f"{page_of(proposal)}people/{new.id}/link/")
+    after = pi_browser.text(page_of(proposal))
+
+    assert "Mail a link" in page
+    assert "A link to choose a password goes to them by mail." in after
+    assert "/welcome/" not in answer.text + after
+    [job] = db.session.scalars(select(Job))
+    assert (job.function, job.arguments["person"]) == ("mail.invite", new.id)
 
 
 def test_staff_make_and_edit_a_proposal(staff_browser: Browser, pi: User) -> None:

@@ -26,7 +26,7 @@ from app.models import (
     SuperflatLink,
     User,
 )
-from app.services import audit, blocks, frames, jobs, processing, settings
+from app.services import audit, blocks, frames, processing, settings, turns
 from tests.factories import make_block, make_camera, make_frame
 
 NIGHT = date(2026, 11, 20)
@@ -349,7 +349,7 @@ def test_a_step_that_does_not_exist_yet_is_refused_by_name(
 
     with pytest.raises(InvalidRequestError, match=r"the step '(sf|co)' .* does not exist yet"):
         blocks.process(block, owner=observer, code=code)
-    assert jobs.open_jobs() == []
+    assert turns.open_jobs() == []
 
 
 @pytest.mark.parametrize("code", ["xx", "o", "ovm", "1"])
@@ -416,7 +416,7 @@ def test_an_all_band_block_runs_its_blocks_and_ends_after_them(
     job = blocks.process(group, owner=observer)
 
     assert job.function == "blocks.finish_group"
-    parts = [j for j in jobs.open_jobs() if j.function == "blocks.process_block"]
+    parts = [j for j in turns.open_jobs() if j.function == "blocks.process_block"]
     assert {j.arguments["block_id"] for j in parts} == {child.id for child in group.children}
     assert needed_by(job) == {j.id for j in parts}
 
@@ -465,7 +465,7 @@ def test_a_block_with_nothing_to_do_is_refused(app: Flask, observer: User) -> No
     for block, why in empty:
         with pytest.raises(AppError, match=why):
             blocks.process(block, owner=observer)
-    assert jobs.open_jobs() == []
+    assert turns.open_jobs() == []
 
 
 def test_block_of_the_other_sort_is_not_just_missing(camera: Camera, observer: User) -> None:

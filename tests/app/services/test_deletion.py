@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from app import paths
 from app.db import db, transaction
 from app.errors import ConflictError
-from app.models import Frame, FrameParent, Job, JobState, User
+from app.models import Frame, FrameParent, Job, JobState, SuperflatLink, User
 from app.services import blocks, deletion, leftovers
 from tests.app.api.goodman.test_changes import is_there, reduced
 from tests.factories import make_block, make_camera, make_frame
@@ -89,6 +89,18 @@ def test_file_that_was_made_anew_is_not_swept(
     leftovers.sweep()
 
     assert path.read_bytes() == b"reduced again"
+
+
+def test_frame_that_is_linked_to_a_superflat_goes_with_its_link(app: Flask, staff: User) -> None:
+    _, product, _ = reduced()
+    superflat = make_block("fringe")
+    with transaction():
+        db.session.add(SuperflatLink(frame_id=product.id, block_id=superflat.id))
+
+    deletion.delete(staff, [product.id])
+
+    assert not is_there(product.id)
+    assert db.session.scalars(select(SuperflatLink)).all() == []
 
 
 def test_file_another_frame_is_in_stays(app: Flask, staff: User) -> None:

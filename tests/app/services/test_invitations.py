@@ -103,6 +103,23 @@ def test_password_that_will_not_do_leaves_the_link_good(guest: User, staff: User
     assert invitations.accept(key, NEW) == guest
 
 
+def test_password_is_hashed_before_anything_is_locked(
+    guest: User, staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = invitations.invite(guest, by=staff)
+    hash_slowly, was_open = accounts.hash_password, []
+
+    def watched(password: str) -> str:
+        was_open.append("after_commit" in db.session().info)
+        return hash_slowly(password)
+
+    monkeypatch.setattr(accounts, "hash_password", watched)
+
+    invitations.accept(key, NEW)
+
+    assert was_open == [False]
+
+
 def test_link_of_a_closed_account_is_worth_nothing(guest: User, staff: User) -> None:
     key = invitations.invite(guest, by=staff)
     accounts.set_active(guest.id, False, by=staff)
@@ -147,7 +164,26 @@ def test_nobody_takes_an_account_over_by_a_link(observer: User, staff: User, gue
     for by, whom in ((observer, other), (observer, robot), (staff, boss), (staff, robot)):
         with pytest.raises(NotAllowedError):
             invitations.invite(whom, by=by)
-    assert invitations.invite(guest, by=observer)  # whom an investigator put on a proposal
+    with pytest.raises(NotAllowedError, match="shown to staff only"):
+        invitations.invite(guest, by=observer)  # whom an investigator put on a proposal
+    with pytest.raises(NotAllowedError, match="has a password"):
+        invitations.invite(other, by=observer, is_mailed=True)
+    assert invitations.invite(guest, by=observer, is_mailed=True)
+
+
+def test_links_staff_did_not_make_can_be_ended_alone(
+    guest: User, staff: User, observer: User
+) -> None:
+    mailed = invitations.invite(guest, by=observer, is_mailed=True)
+
+    assert invitations.end_others(guest)
+
+    with pytest.raises(NotFoundError):
+        invitations.accept(mailed, NEW)
+    for by in (staff, None):
+        kept = invitations.invite(guest, by=by)
+        assert not invitations.end_others(guest)
+        assert invitations.invited(kept) == guest
 
 
 def test_invitations_are_in_the_audit_log(guest: User, staff: User) -> None:

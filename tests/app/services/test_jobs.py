@@ -417,7 +417,7 @@ def test_open_jobs_come_running_first_then_as_they_will_start(app: Flask) -> Non
     late, urgent, running = queue(), queue(priority=1), queue(priority=9)
     jobs.claim(jobs.choose(1)[0], worker="here:1", lease_s=LEASE_S)
 
-    assert [job.id for job in jobs.open_jobs()] == [running.id, urgent.id, late.id]
+    assert [job.id for job in turns.open_jobs()] == [running.id, urgent.id, late.id]
 
 
 def test_old_jobs_and_their_logs_are_forgotten_but_not_what_is_still_needed(app: Flask) -> None:

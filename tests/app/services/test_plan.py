@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 
 from app.db import db, transaction
 from app.models import Block, BlockKind, Camera, Frame, Job, JobState, Level, Proposal, User
-from app.services import jobs, plan, settings
+from app.services import plan, settings, turns
 from tests.factories import make_camera, make_frame
 
 NIGHT = date(2026, 11, 20)
@@ -60,7 +60,7 @@ def test_the_preview_shows_the_blocks_and_stores_nothing(night: Camera, observer
 
     assert sizes(shown.blocks) == EXPECTED
     assert db.session.scalars(select(Block)).all() == []
-    assert jobs.open_jobs() == []
+    assert turns.open_jobs() == []
 
 
 def test_the_preview_gives_each_science_frame_the_masters_to_come(

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from app.db import db, transaction, utcnow
 from app.errors import InvalidRequestError, NotAllowedError, NotFoundError
 from app.models import AuditEntry, Frame, Group, Job, Proposal, User
-from app.services import access, accounts, audit, proposals, settings
+from app.services import access, accounts, audit, invitations, proposals, settings
 from app.services.proposals import Change
 from tests import mailserver
 from tests.factories import make_frame, make_user
@@ -192,6 +192,31 @@ def test_an_invitation_is_mailed_where_mail_is_set_up_and_only_to_a_new_account(
     assert (new.is_invited, known.is_invited) == (True, False)
     jobs = db.session.scalars(select(Job)).all()
     assert [job.function for job in jobs] == ["mail.invite"]
+
+
+def test_a_link_another_investigator_had_made_is_worth_nothing_on_a_second_proposal(
+    proposal: Proposal, pi: User, staff: User
+) -> None:
+    mailserver.set_up(2525, **{"site.url": "https://dome.site.org"})
+    make_user("ben", email="ben@site.org")
+    other = proposals.create(by=staff, code="2026B-002", pi="ben")
+    led = proposals.create(by=staff, code="2026B-003")
+    proposals.add_collaborator(proposal, "new@site.org", by=pi)
+    [new] = accounts.users_of_email("new@site.org")
+    keys = [invitations.invite(new, by=pi, is_mailed=True)]
+
+    added = proposals.add_collaborator(other, "new@site.org", by=make_user("root", is_staff=True))
+    keys.append(invitations.invite(new, by=pi, is_mailed=True))
+    proposals.edit(led, by=staff, pi="new@site.org")
+
+    assert (added.change, added.is_invited) == (Change.ADDED, True)  # with a link of their own
+    for key in keys:
+        with pytest.raises(NotFoundError):
+            invitations.accept(key, "night-sky-8")
+    passed_on = invitations.invite(new, by=staff)
+    proposals.remove_collaborator(other, "new@site.org", by=staff)
+    proposals.add_collaborator(other, "new@site.org", by=staff)
+    assert invitations.invited(passed_on) == new
 
 
 def test_adding_twice_and_removing_twice_are_harmless_and_said(

@@ -1,6 +1,5 @@
 """The rows a scan writes: frames, cameras, proposals, events."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -188,12 +187,14 @@ def test_row_the_database_refuses_does_not_take_its_batch_with_it(
 ) -> None:
     for name in ("a", "b", "c"):
         store(raw / f"{name}.fits", fits_bytes(OBJECT=name))
-    real = registration.shared_columns
+    real = registration.steady_part
 
-    def overflow(info: FrameInfo) -> Mapping[str, Any]:
-        return {**real(info), **({"nx": 2**70} if info.object_name == "b" else {})}
+    def overflow(info: FrameInfo) -> registration.Steady:
+        steady = real(info)
+        too_much = {"nx": 2**70} if info.object_name == "b" else {}
+        return steady._replace(columns={**steady.columns, **too_much})
 
-    monkeypatch.setattr(scanned_files, "shared_columns", overflow)
+    monkeypatch.setattr(scanned_files, "steady_part", overflow)
 
     report = scan()
 

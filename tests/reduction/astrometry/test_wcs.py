@@ -96,3 +96,15 @@ def test_scale_rotation_and_parity_are_told(
     assert wcs.scale_arcsec == pytest.approx(1.0)
     assert abs(wcs.rotation_deg) == pytest.approx(abs(rotation_deg))
     assert wcs.is_flipped is is_flipped
+
+
+def test_places_far_off_the_frame_have_no_pixel_rather_than_a_wrong_one(bent: TanSip) -> None:
+    ra, dec = np.linspace(0, 359, 90), np.linspace(-89, 89, 90)
+
+    x, y = bent.pixel(ra, dec)
+
+    known = np.isfinite(x) & np.isfinite(y)
+    assert not known.all()
+    back = bent.sky(x[known], y[known])
+    assert np.allclose(back[0], ra[known], atol=1e-4)
+    assert np.allclose(back[1], dec[known], atol=1e-4)
