@@ -8,7 +8,7 @@ from app.errors import InvalidRequestError
 from app.models import FileState
 from app.pages.base import blueprint, row_number
 from app.pages.nights import sources
-from app.services import raw_files
+from app.services import access, raw_files
 
 
 @blueprint.get("/quarantine/")
@@ -27,6 +27,7 @@ def show_files() -> ResponseReturnValue:
         files=listed,
         frames=raw_files.frames_of(user, listed),
         counts=raw_files.counts(user),
+        sees_all=access.sees_every_frame(user),
         state=state,
         contains=contains,
         next_id=listed[-1].id if len(listed) == raw_files.PAGE else None,

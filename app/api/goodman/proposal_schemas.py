@@ -20,12 +20,13 @@ _TEXTS: Final[Mapping[str, str]] = {
 }
 _WIRE_NAMES: Final = {ours: theirs for theirs, ours in _TEXTS.items()} | {"pi": "user"}
 _WRITABLE: Final = (*_TEXTS, "user", "groups", "proprietary_days")
+_ALSO: Final = "pi"  # what people call the user of a proposal
 _ELSEWHERE: Final = "People are added and removed at proposals/collaborators/<id>/."
 
 
 def parse_values(fields: Fields, proposal: Proposal | None = None) -> Values:
     """Read what is to be said of a proposal; what cannot be said here is refused, not ignored."""
-    for name in sorted(set(fields) - set(_WRITABLE)):
+    for name in sorted(set(fields) - {*_WRITABLE, _ALSO}):
         if name == "id" and proposal is not None and fields.integer("id") == proposal.id:
             continue
         known = f"There is no such field; these are: {', '.join(_WRITABLE)}."
@@ -33,8 +34,9 @@ def parse_values(fields: Fields, proposal: Proposal | None = None) -> Values:
     found: dict[str, Any] = {
         ours: fields.text(theirs) or "" for theirs, ours in _TEXTS.items() if theirs in fields
     }
-    if "user" in fields:
-        found["pi"] = _investigator(fields)
+    for name in (_ALSO, "user"):
+        if name in fields:
+            found["pi"] = _investigator(fields, name)
     if "groups" in fields:
         found["groups"] = fields.words("groups")
     if "proprietary_days" in fields:
@@ -42,11 +44,11 @@ def parse_values(fields: Fields, proposal: Proposal | None = None) -> Values:
     return cast(Values, found)
 
 
-def _investigator(fields: Fields) -> str:
+def _investigator(fields: Fields, name: str) -> str:
     """Return the user named: as a name, an e-mail, a number, or as a whole record of one."""
-    sent = fields["user"]
+    sent = fields[name]
     if not isinstance(sent, dict):
-        return fields.text("user") or ""
+        return fields.text(name) or ""
     if not sent.get("username"):
         raise InvalidRequestError(user="Give a user name, an e-mail or a number.")
     return Fields({"user": sent["username"]}).text("user") or ""

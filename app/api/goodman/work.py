@@ -106,13 +106,12 @@ def calibrate_wavelength() -> ResponseReturnValue:
 
 def _no_spectra(what: str) -> str:
     fields = read_fields()
-    frame = archive.one(
-        current_user(),
-        frame_id=parse_id(fields.text("id") or ""),
-        file_name=fields.text("file_name"),
-    )
+    number, name = parse_id(fields.text("id") or ""), fields.text("file_name")
+    which = "A spectrum"
+    if number is not None or name:
+        which = archive.one(current_user(), frame_id=number, file_name=name).file_name
     return (
-        f"{frame.file_name} cannot be {what} here yet: spectra come with a later version. "
+        f"{which} cannot be {what} here yet: spectra come with a later version. "
         "One made elsewhere can be uploaded with data_type 3, 4 or 5."
     )
 
