@@ -71,7 +71,7 @@ SETTINGS: Final = (
     Setting("site", "url", "", "address of these pages as observers type it, for links in mails"),
     Setting("access", "visibility", "everyone", "who sees frames: everyone (signed in) or members"),
     Setting("access", "proprietary_days", 365, "days until a proposal's frames are everyone's"),
-    Setting("access", "media_open", False, "serve /media/ to the LAN without a token"),
+    Setting("access", "media_open", False, "serve what is public of /media/ without a token"),
     Setting("access", "token_days", 0, "days a token lives; 0: until revoked"),
     Setting("access", "invitation_days", 7, "days a link for setting a password is good"),
     Setting("scan", "watch", True, "watch RAW and take new files by itself"),

@@ -10,7 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, BigInteger, Connection, DateTime, Dialect, Engine, MetaData, event
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
 
@@ -100,6 +111,15 @@ def transaction() -> Iterator[None]:
 def after_commit(callback: Callable[[], object]) -> None:
     """Call `callback` once the open transaction is on disk, never if it rolls back."""
     db.session().info[_AFTER_COMMIT].append(callback)
+
+
+def take_turns(key: int) -> None:
+    """Let one transaction of this key after the other go on; what it reads then is the newest.
+
+    SQLite has one writer at a time anyway.
+    """
+    if db.engine.dialect.name == "postgresql":
+        db.session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def prepare_engine(engine: Engine) -> None:

@@ -5,6 +5,7 @@ Routes are closed unless listed in `PUBLIC`, so that a new one cannot be open by
 
 import hmac
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from flask import Flask, Request, g, request, session
@@ -85,6 +86,18 @@ def end_session() -> None:
     session.clear()
 
 
+def asker() -> Callable[[], User | None]:
+    """Return what tells who is asking, None once their token or session holds no more.
+
+    For answers that take long: it may be called after the request, in the app's context.
+    """
+    if came_with_token():
+        key = _key_of(request.headers["Authorization"])
+        return lambda: accounts.user_of_token(key)
+    key = session_key()
+    return lambda: browser_sessions.user_of(key)
+
+
 def session_key() -> str:
     """Return the key of this browser's session, blank for a stranger and with a token."""
     return "" if came_with_token() else str(session.get(_KEY, ""))
@@ -116,9 +129,14 @@ def _check_request() -> None:
         current_user()  # raises; an address that does not exist is a plain 404
 
 
-def _by_token(header: str) -> User | None:
+def _key_of(header: str) -> str:
     scheme, _, key = header.partition(" ")
-    user = accounts.user_of_token(key.strip()) if scheme.lower() in _SCHEMES else None
+    return key.strip() if scheme.lower() in _SCHEMES else ""
+
+
+def _by_token(header: str) -> User | None:
+    key = _key_of(header)
+    user = accounts.user_of_token(key) if key else None
     if user is None and request.endpoint not in PUBLIC:
         raise NotAuthenticatedError("Invalid token.")
     g.with_token = user is not None

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -17,8 +17,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import config
-from app.api.auth import current_user
+from app.api.auth import asker, current_user
 from app.errors import ThrottledError
+from app.models import User
 from app.pages.base import blueprint
 from app.services import access, events
 
@@ -137,11 +138,14 @@ def stop(app: Flask) -> None:
 
 
 class Stream:
-    """The body of one response; closing it, read or not, gives its place back."""
+    """The body of one response; closing it, read or not, gives its place back.
 
-    def __init__(self, watching: Watcher, user_id: int, *, is_discreet: bool = False) -> None:
+    `who` tells who is listening, None once they may not; it is asked before anything is told.
+    """
+
+    def __init__(self, watching: Watcher, user_id: int, who: Callable[[], User | None]) -> None:
         self.user_id = user_id
-        self.is_discreet = is_discreet
+        self._who = who
         self.is_wanted = True
         self._watching = watching
         self._lines = self._told()
@@ -161,10 +165,23 @@ class Stream:
         while self._goes_on() and time.monotonic() < ends:
             found = self._watching.after(last_id, self)
             last_id = found[-1].id if found else last_id
-            said = [change.as_text(is_discreet=self.is_discreet) for change in found]
+            sees_all = self._sees_all()
+            if sees_all is None:
+                return
+            said = [change.as_text(is_discreet=not sees_all) for change in found]
             yield "".join(said) or ": still here\n\n"
         if not self.is_wanted:
             yield "event: rest\ndata: {}\n\n"  # a newer page of the same person took the place
+
+    def _sees_all(self) -> bool | None:
+        """Tell whether no frame is hidden from who is listening; None where nobody may."""
+        try:
+            with self._watching.app.app_context():
+                user = self._who()
+                return None if user is None else access.sees_every_frame(user)
+        except SQLAlchemyError as error:  # the browser connects anew, and is asked again
+            self._watching.app.logger.warning("a live page ends, nobody can be asked: %s", error)
+            return None
 
     def _goes_on(self) -> bool:
         return self.is_wanted and not self._watching.is_stopping
@@ -173,8 +190,7 @@ class Stream:
 @blueprint.get("/events/")
 def stream_events() -> ResponseReturnValue:
     """Send what changes, until the page is closed or ten minutes are over."""
-    user = current_user()
-    stream = Stream(watcher(), user.id, is_discreet=not access.sees_every_frame(user))
+    stream = Stream(watcher(), current_user().id, asker())
     response = Response(stream, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # a proxy must pass each event on at once

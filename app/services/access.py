@@ -21,6 +21,7 @@ from app.models import (
     BlockFrame,
     BlockKind,
     BrowserSession,
+    Camera,
     Frame,
     Group,
     Invitation,
@@ -47,6 +48,8 @@ def visible_to(user: User | None, model: type[Any] = Frame) -> Select[Any]:
 
 def may_see(user: User | None, model: type[Any] = Frame) -> Rule:
     """Return the condition behind `visible_to`, for queries that select something else."""
+    if model not in _ALWAYS_OWN and model not in _OF_MEMBERS and model not in _EVERYONES:
+        raise TypeError(f"app.services.access says of no one that they see {model.__name__}")
     if user is None or not user.is_active:
         return false()
     if is_staff(user):
@@ -59,8 +62,11 @@ def may_see(user: User | None, model: type[Any] = Frame) -> Rule:
 
 
 def may_stranger_see() -> Rule:
-    """Return which frames go out without a token where the site opens its files."""
-    return true() if is_open_site() else _is_public()
+    """Return which frames go out without a token where the site opens its files.
+
+    Also where everyone sees every frame: everyone who is signed in.
+    """
+    return _is_public()
 
 
 def may_change(user: User | None) -> Rule:
@@ -72,23 +78,28 @@ def may_change(user: User | None) -> Rule:
         return false()
     if is_staff(user):
         return true()
-    free = or_(
-        Frame.proposal_id.is_(None),
-        Frame.proposal_id.not_in(_peopled()),
-        Frame.level == Level.MASTER,
-    )
-    return and_(may_see(user, Frame), or_(free, Frame.proposal_id.in_(own_proposals(user))))
+    return and_(may_see(user, Frame), or_(_may_add(user), Frame.level == Level.MASTER))
 
 
 def may_delete(user: User | None) -> Rule:
-    """Return which processed frames `user` may delete: their own and their proposals'."""
+    """Return which processed frames `user` may delete: their proposals', and those they made.
+
+    Of these only where they might still add one: not once they were taken off its proposal.
+    """
     if user is None or not user.is_active:
         return false()
     made = Frame.level > Level.MASTER
     if is_staff(user):
         return Frame.level > Level.RAW
-    theirs = or_(Frame.owner_id == user.id, Frame.proposal_id.in_(own_proposals(user)))
+    uploaded = and_(Frame.owner_id == user.id, _may_add(user))
+    theirs = or_(uploaded, Frame.proposal_id.in_(own_proposals(user)))
     return and_(may_see(user, Frame), made, theirs)
+
+
+def _may_add(user: User) -> Rule:
+    """Return of which frames' proposals somebody is, or nobody: `may_add_to` as a condition."""
+    free = or_(Frame.proposal_id.is_(None), Frame.proposal_id.not_in(_peopled()))
+    return or_(free, Frame.proposal_id.in_(own_proposals(user)))
 
 
 def check_change(user: User | None, frame: Frame) -> None:
@@ -330,12 +341,25 @@ def _sees_block(user: User) -> Rule:
         .correlate(None)
     )
     group_of_seen = select(child.parent_id).where(child.id.in_(seen)).correlate(None)
+    hiding = _hiding(user)
+    group_of_hiding = select(func.coalesce(child.parent_id, 0)).where(child.id.in_(hiding))
+    hides = or_(Block.id.in_(hiding), Block.id.in_(group_of_hiding.correlate(None)))
     return or_(
         Block.kind.not_in((BlockKind.SCI, BlockKind.FRINGE)),
         and_(Block.kind == BlockKind.FRINGE, Block.master_id.is_not(None)),
-        Block.owner_id == user.id,
+        and_(Block.owner_id == user.id, ~hides),
         Block.id.in_(seen),
         Block.id.in_(group_of_seen),
+    )
+
+
+def _hiding(user: User) -> Select[int]:
+    """Return the ids of the blocks with a frame that is not seen."""
+    return (
+        select(BlockFrame.block_id)
+        .join(Frame, Frame.id == BlockFrame.frame_id)
+        .where(~_sees_frame(user))
+        .correlate(None)
     )
 
 
@@ -343,14 +367,8 @@ def _owns_job(user: User) -> Rule:
     """Return which jobs are one's own; not those whose log names frames that are not seen."""
     if is_open_site():
         return Job.owner_id == user.id
-    hidden = (
-        select(BlockFrame.block_id)
-        .join(Frame, Frame.id == BlockFrame.frame_id)
-        .where(~_sees_frame(user))
-        .correlate(None)
-    )
     about = func.coalesce(Job.arguments["block_id"].as_integer(), 0)
-    return and_(Job.owner_id == user.id, about.not_in(hidden))
+    return and_(Job.owner_id == user.id, about.not_in(_hiding(user)))
 
 
 def _sees_file(user: User) -> Rule:
@@ -376,3 +394,4 @@ _OF_MEMBERS: Final[Mapping[type[Any], Callable[[User], Rule]]] = {
     ScannedFile: _sees_file,
     Proposal: lambda user: Proposal.id.in_(own_proposals(user)),
 }
+_EVERYONES: Final = frozenset({Camera})

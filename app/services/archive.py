@@ -1,6 +1,6 @@
 """The archive of files: frames found by what their headers say, a page at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Select, True_, func, or_, select
 from sqlalchemy.orm import selectinload
 
 from app import paths
-from app.db import db
+from app.db import db, utcnow
 from app.errors import ConflictError, InvalidRequestError, NotFoundError
 from app.models import Frame, FrameParent, Level, Proposal, User
-from app.services import access, header_texts, listing, numbered
+from app.services import access, header_texts, listing, numbered, settings
 from reduction import fitsio
 from reduction.cards import Cards
 from reduction.errors import BadFileError
@@ -100,7 +100,20 @@ def _numbering(
     rule = access.may_see(user, Frame)
     if isinstance(rule, True_):  # without it, an index that has nothing but numbers will do
         return numbered.Numbering(what, conditions)
-    return numbered.Numbering((*what, user.id), [rule, *conditions])
+    return numbered.Numbering((*what, *_rule_rests_on(user)), [rule, *conditions])
+
+
+def _rule_rests_on(user: User) -> tuple[Hashable, ...]:
+    """Return what tells which frames `user` may see now from what it was a moment ago."""
+    periods = select(Proposal.id, Proposal.proprietary_days).order_by(Proposal.id)
+    own_periods = periods.where(Proposal.proprietary_days.is_not(None))
+    return (
+        user.id,
+        frozenset(db.session.scalars(access.own_proposals(user))),
+        utcnow().date(),
+        settings.snapshot().integer("access.proprietary_days"),
+        tuple(tuple(row) for row in db.session.execute(own_periods)),
+    )
 
 
 def _conditions(wanted: Search) -> Iterator[ColumnElement[bool]]:

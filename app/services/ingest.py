@@ -12,7 +12,7 @@ from app.db import db
 from app.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
 from app.models import Frame, Job, ScannedFile, User
 from app.paths import RAW_PREFIX
-from app.services import access, cameras, jobs
+from app.services import access, cameras, jobs, unrecorded
 from app.services.rawscan import Change, Check, Progress, Scan, ScanReport
 from reduction import fitsio, headers
 from reduction.errors import BadFileError
@@ -52,7 +52,7 @@ def scan(
     check = check or _no_check
     here = paths.current()
     with _alone(here.run / "scan.lock", wait_s, check):
-        return Scan(
+        report = Scan(
             root=here.raw,
             folder=raw_folder(folder),
             contains=[part.strip() for part in contains.split(",") if part.strip()],
@@ -60,6 +60,8 @@ def scan(
             progress=progress or _no_progress,
             check=check,
         ).run()
+        unrecorded.give_back()
+    return report
 
 
 @contextmanager

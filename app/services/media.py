@@ -86,9 +86,9 @@ def _check_frames(user: User | None, names: set[str]) -> None:
 def _is_open_without_row(user: User | None, names: set[str]) -> bool:
     """Tell whether a file without a frame may go out.
 
-    Where frames are shown to members only, such a file may be a copy of one they may not see.
+    For whom frames are hidden, such a file may be a copy of one they may not see.
     """
-    if access.is_open_site() or (user is not None and access.is_staff(user)):
+    if user is not None and access.sees_every_frame(user):
         return True
     return all(name.startswith(f"{_MASTERS}/") for name in names)
 

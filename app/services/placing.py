@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -21,10 +21,21 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-def place(source: Path, folder: Path, name: str, *, taken: Container[str] = ()) -> Path:
+Before = Callable[[Path], object]
+
+
+def place(
+    source: Path,
+    folder: Path,
+    name: str,
+    *,
+    taken: Container[str] = (),
+    before: Before = lambda _path: None,
+) -> Path:
     """Move a file into a folder, which is made where it is not there; return where it lies.
 
-    A name that is taken, there or among `taken`, gets a number appended.
+    A name that is taken, there or among `taken`, gets a number appended. `before` is told where
+    it is about to lie, each time a name is tried.
 
     Raises
     ------
@@ -37,7 +48,7 @@ def place(source: Path, folder: Path, name: str, *, taken: Container[str] = ()) 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _bring(source, aside)
-        target = _named(aside, folder, name, taken)
+        target = _named(aside, (folder / n for n in _numbered(name) if n not in taken), before)
         _sync(folder)
     except OSError as error:
         raise _refusal(folder, error) from error
@@ -82,12 +93,12 @@ def _bring(source: Path, aside: Path) -> None:
             os.fsync(new.fileno())
 
 
-def _named(aside: Path, folder: Path, name: str, taken: Container[str]) -> Path:
+def _named(aside: Path, targets: Iterator[Path], before: Before) -> Path:
     """Give a file the first name that is free: a link never replaces what is there."""
-    for candidate in _numbered(name):
-        target = folder / candidate
-        if candidate in taken or target.exists():
+    for target in targets:
+        if target.exists():
             continue
+        before(target)
         try:
             target.hardlink_to(aside)
         except FileExistsError:

@@ -160,12 +160,14 @@ def _lock(proposal: Proposal) -> None:
 
 def _set(proposal: Proposal, values: Values, by: User) -> None:
     given: Mapping[str, Any] = values
+    before = proposal.code
     for name in (n for n in _LONGEST if n in given):
         text = checked(name, given[name], _LONGEST[name], lines=name == "abstract")
         setattr(proposal, name, text)
     if not proposal.code:
         raise InvalidRequestError(code="A proposal needs a code, as the headers have it.")
-    _check_code(proposal)
+    if proposal.code != before:  # one that stays may have a twin of another case, from before
+        _check_code(proposal)
     if "pi" in values:
         leader = _person(values["pi"].strip(), by)
         if leader is not None and leader != proposal.pi:
@@ -179,7 +181,7 @@ def _set(proposal: Proposal, values: Values, by: User) -> None:
 
 def _check_code(proposal: Proposal) -> None:
     with db.session.no_autoflush:
-        same = select(Proposal.code).where(func.lower(Proposal.code) == proposal.code.lower())
+        same = select(Proposal.code).where(func.lower(Proposal.code) == func.lower(proposal.code))
         taken = db.session.scalar(same.where(Proposal.id != (proposal.id or 0)))
     if taken is not None:
         raise InvalidRequestError(code=f"There is a proposal {taken} already.")
@@ -246,7 +248,8 @@ def _told(proposal: Proposal) -> dict[str, str]:
 
 
 def _adopt_frames(proposal: Proposal) -> None:
-    of_its_code = (Frame.proposal_code == proposal.code, Frame.proposal_id.is_(None))
+    same = func.lower(Frame.proposal_code) == func.lower(proposal.code)
+    of_its_code = (same, Frame.proposal_id.is_(None))
     db.session.execute(update(Frame).where(*of_its_code).values(proposal_id=proposal.id))
 
 

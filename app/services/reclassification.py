@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from app.db import db, transaction
-from app.models import Block, BlockFrame, BlockKind, Frame, Level, Proposal, User
+from app.models import Block, BlockFrame, BlockKind, Frame, Level, User
 from app.services import (
     audit,
     block_members,
@@ -20,6 +20,7 @@ from app.services import (
     frames,
     ingest,
     orders,
+    proposal_code,
     registration,
     settings,
 )
@@ -121,14 +122,7 @@ def _in_words(changes: Mapping[str, Change]) -> str:
 
 
 def _proposal_id(code: str | None) -> int | None:
-    if not code:
-        return None
-    found = db.session.scalar(select(Proposal).where(Proposal.code == code))
-    if found is None:
-        found = Proposal(code=code)
-        db.session.add(found)
-        db.session.flush()
-    return found.id
+    return proposal_code.of_code(code).id if code else None
 
 
 # What rested on it

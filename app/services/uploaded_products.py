@@ -2,19 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError, StatementError
 
 from app import paths
-from app.db import db, transaction, utcnow
+from app.db import db, take_turns, transaction, utcnow
 from app.errors import InvalidRequestError, NotAllowedError
-from app.models import BlockKind, FileState, Frame, FrameParent, Level, Proposal, User
-from app.services import access, archive, audit, events, placing, registration, settings
+from app.models import BlockKind, FileState, Frame, FrameParent, Level, User
+from app.services import (
+    access,
+    archive,
+    audit,
+    events,
+    placing,
+    proposal_code,
+    registration,
+    settings,
+    unrecorded,
+)
 from app.services.cameras import CameraBook
 from app.services.intake import Outcome
 from app.services.staging import MEGABYTE, Arrived
+from app.services.unrecorded import Stone
 from app.services.uploads import NOT_STORED, Judged, Taken, check_proposals, judge
 from reduction import fitsio
 
@@ -98,13 +110,17 @@ def _settle(outcome: Outcome, made: Made) -> None:
     """Refuse what is there already at this level, and a master nobody says the kind of."""
     if outcome.state != FileState.REGISTERED:
         return
-    same = select(Frame.id).where(
-        Frame.content_sha256 == outcome.content_sha256, Frame.level == made.level
-    )
-    if db.session.scalar(same.limit(1)) is not None:
+    if _is_there(outcome, made):
         outcome.become(FileState.DUPLICATE, "duplicate", _DUPLICATE)
     elif made.level == Level.MASTER and not made.kind and not _tells_kind(outcome):
         outcome.become(FileState.QUARANTINED, "no_master", _NO_MASTER)
+
+
+def _is_there(outcome: Outcome, made: Made) -> bool:
+    same = select(Frame.id).where(
+        Frame.content_sha256 == outcome.content_sha256, Frame.level == made.level
+    )
+    return db.session.scalar(same.limit(1)) is not None
 
 
 def _tells_kind(outcome: Outcome) -> bool:
@@ -112,21 +128,31 @@ def _tells_kind(outcome: Outcome) -> bool:
 
 
 _DUPLICATE: Final = "The archive has a file of the same content already."
+_TURN: Final = 0x0B1ADE  # of ours among the advisory locks of the database
 _REFUSALS: Final = (StatementError, OverflowError, UnicodeError)
 
 
 def _keep(user: User, one: Judged, made: Made, parent: Frame | None, taken: Taken) -> None:
     """Put a file where products lie and register it; without its rows it does not stay there."""
-    data = paths.current().data
+    with Stone(one.arrived.sha256, user.id) as stone:
+        path = _place(one, stone)
+        relative = paths.current().relative(path)
+        try:
+            taken.frames += _record(user, one, made, parent, relative)
+        except _REFUSALS as error:
+            if isinstance(error, OperationalError):
+                raise
+            one.outcome.become(FileState.QUARANTINED, "not_stored", NOT_STORED)
+        finally:
+            if not unrecorded.has_rows(relative):
+                path.unlink(missing_ok=True)
+
+
+def _place(one: Judged, stone: Stone) -> Path:
     folder = f"{placing.PRODUCT_FOLDER}/{utcnow().date().isoformat()}"
-    path = placing.place(one.arrived.path, data / folder, one.arrived.name, taken=_known(folder))
-    try:
-        taken.frames += _record(user, one, made, parent, f"{folder}/{path.name}")
-    except _REFUSALS as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, OperationalError):
-            raise
-        one.outcome.become(FileState.QUARANTINED, "not_stored", NOT_STORED)
+    there, known = paths.current().data / folder, _known(folder)
+    name = one.arrived.name
+    return placing.place(one.arrived.path, there, name, taken=known, before=stone.write)
 
 
 def _known(folder: str) -> set[str]:
@@ -137,6 +163,10 @@ def _known(folder: str) -> set[str]:
 def _record(user: User, one: Judged, made: Made, parent: Frame | None, path: str) -> list[Frame]:
     header_text = fitsio.read_headers(paths.current().data / path).text
     with transaction():
+        take_turns(_TURN)
+        if _is_there(one.outcome, made):  # sent twice at once, the other was quicker
+            one.outcome.become(FileState.DUPLICATE, "duplicate", _DUPLICATE)
+            return []
         place = {"path": path, "file_name": path.rpartition("/")[2], "owner_id": user.id}
         frames = [Frame(**place, **row) for row in _rows(one, made, parent, header_text)]
         db.session.add_all(frames)
@@ -178,12 +208,7 @@ def _proposal_id(code: str | None, parent: Frame | None) -> int | None:
     """Return the proposal of the header, else of the parent; an unknown code becomes a bare one."""
     if not code:
         return parent.proposal_id if parent else None
-    found = db.session.scalar(select(Proposal).where(Proposal.code == code))
-    if found is None:
-        found = Proposal(code=code)
-        db.session.add(found)
-        db.session.flush()
-    return found.id
+    return proposal_code.of_code(code).id
 
 
 def _link(frame: Frame, parent: Frame | None) -> None:

@@ -16,14 +16,24 @@ from sqlalchemy.exc import OperationalError, StatementError
 from app import paths
 from app.db import db, transaction, utcnow
 from app.errors import NotAllowedError, UnavailableError
-from app.models import FileState, Frame, Proposal, ScannedFile, User
+from app.models import FileState, Frame, ScannedFile, User
 from app.paths import RAW_PREFIX
-from app.services import access, audit, identity, ingest, placing, scanned_files, settings
+from app.services import (
+    access,
+    audit,
+    identity,
+    ingest,
+    placing,
+    proposal_code,
+    scanned_files,
+    settings,
+)
 from app.services.filewalk import Seen
 from app.services.intake import Intake, Outcome
 from app.services.registration import clean
 from app.services.scanned_files import Books
 from app.services.staging import MEGABYTE, Arrived
+from app.services.unrecorded import Stone
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +122,7 @@ def check_proposals(user: User, judged: Iterable[Judged]) -> None:
     """
     for one in judged:
         for code in sorted(proposal_codes(one.outcome)):
-            proposal = db.session.scalar(select(Proposal).where(Proposal.code == code))
+            proposal = proposal_code.known(code)
             if not access.may_add_to(user, proposal):
                 raise NotAllowedError(
                     f"The header of {one.arrived.name} names proposal {code}: only its people "
@@ -149,19 +159,27 @@ def _compare(outcome: Outcome) -> dict[int, str]:
 
 
 def _keep(user: User, one: Judged, hashes: dict[int, str], taken: Taken) -> None:
-    """Put a file into RAW and register it; without its rows it does not stay there."""
+    """Put a file into RAW and register it; what the database refuses does not stay there."""
+    owner_id = user.id if one.outcome.moved_from is None else None  # a lost one stays whose it was
+    with Stone(one.arrived.sha256, owner_id) as stone:
+        path = _place(one, stone)
+        try:
+            taken.frames += _record(user, one.outcome, hashes)
+        except _REFUSALS as error:
+            path.unlink(missing_ok=True)
+            if isinstance(error, OperationalError):  # it is busy or full: no file's fault
+                raise
+            log.warning("%s: %s", one.arrived.name, error)
+            one.outcome.become(FileState.QUARANTINED, "not_stored", NOT_STORED)
+
+
+def _place(one: Judged, stone: Stone) -> Path:
     raw = paths.current().raw
     folder = f"{placing.RAW_FOLDER}/{utcnow().date().isoformat()}"
-    path = placing.place(one.arrived.path, raw / folder, one.arrived.name, taken=_known(folder))
+    name, known = one.arrived.name, _known(folder)
+    path = placing.place(one.arrived.path, raw / folder, name, taken=known, before=stone.write)
     one.outcome.seen = _seen(path, raw)
-    try:
-        taken.frames += _record(user, one.outcome, hashes)
-    except _REFUSALS as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, OperationalError):  # the database is busy or full: no file's fault
-            raise
-        log.warning("%s: %s", one.arrived.name, error)
-        one.outcome.become(FileState.QUARANTINED, "not_stored", NOT_STORED)
+    return path
 
 
 # What a database says of values it cannot hold, and the driver before it.

@@ -28,7 +28,7 @@ def may_fetch(world: World, caller: Caller, thing: Thing) -> bool:
         return world.sees(caller, thing)
     if not world.media_open or thing.is_private:
         return False
-    return world.is_open or thing.is_shared or not thing.proposals or thing.proposals == {OPEN}
+    return thing.is_shared or not thing.proposals or thing.proposals == {OPEN}
 
 
 def ways(world: World, path: str) -> Iterator[dict[str, Any]]:

@@ -356,6 +356,7 @@ def _blocks(world: World, frames: Mapping[str, Frame], people: Mapping[str, User
     add("free", "sci", ["free"], band="r")
     secret = add("secret", "sci", ["secret", "secret 2"], band="r", contains="zorbax")
     secret.entries[0].product_id = frames["reduced secret"].id
+    secret.owner_id = people["observer"].id  # who may not see its frames any more
     secret.entries[1].left_out = "zorbax is saturated"
     add("others", "sci", ["others"], band="r")
     add("bare", "sci", ["bare"], band="r")

@@ -12,6 +12,8 @@ from app.models import (
     Block,
     BlockFrame,
     BlockKind,
+    Camera,
+    Event,
     FileState,
     Frame,
     Group,
@@ -132,6 +134,50 @@ def test_frames_are_everyones_after_the_proprietary_period(
     assert (old.id in strangers) is is_open
 
 
+def test_strangers_see_what_is_public_also_where_everyone_signed_in_sees_all(
+    proposal: Proposal,
+) -> None:
+    of(proposal)
+    old = of(proposal, night=utcnow().date() - timedelta(366))
+    master, free = of(proposal, level=Level.MASTER, kind="bias"), make_frame()
+
+    found = db.session.scalars(select(Frame.id).where(access.may_stranger_see())).all()
+
+    assert set(found) == {old.id, master.id, free.id}
+
+
+def test_rows_of_which_nothing_is_said_are_seen_by_nobody_by_oversight(
+    staff: User, other: User
+) -> None:
+    assert seen(other, Camera) == set()
+    for user in (staff, other, None):
+        with pytest.raises(TypeError, match="Event"):
+            access.visible_to(user, Event)
+
+
+@pytest.mark.usefixtures("members_only")
+def test_who_made_a_block_sees_it_while_none_of_its_frames_is_hidden(
+    proposal: Proposal, member: User
+) -> None:
+    frame = of(proposal)
+    with transaction():
+        alone = Block(kind=BlockKind.SCI, entries=[BlockFrame(frame_id=frame.id)])
+        group = Block(kind=BlockKind.SCI, is_group=True)
+        child = Block(kind=BlockKind.SCI, parent=group, entries=[BlockFrame(frame_id=frame.id)])
+        empty = Block(kind=BlockKind.SCI)
+        made = [alone, group, child, empty]
+        for block in made:
+            block.owner_id = member.id
+        db.session.add_all(made)
+    before = seen(member, Block)
+
+    with transaction():
+        proposal.members = []
+
+    assert before == {block.id for block in made}
+    assert seen(member, Block) == {empty.id}
+
+
 @pytest.mark.usefixtures("members_only")
 def test_a_science_block_and_its_group_are_seen_with_the_first_of_their_frames(
     proposal: Proposal, member: User, other: User
@@ -225,6 +271,27 @@ def test_only_made_frames_are_deleted_and_only_by_their_people(
     assert deletable(other) == {own.id}
     assert deletable(staff) == {made.id, master.id, own.id}
     assert raw.id not in deletable(staff)
+
+
+def test_who_was_taken_off_a_proposal_deletes_nothing_of_it(
+    proposal: Proposal, member: User, staff: User
+) -> None:
+    with transaction():
+        bare = Proposal(code="from-a-header")
+        db.session.add(bare)
+    own = of(proposal, level=Level.REDUCED, owner_id=member.id)
+    in_bare = of(bare, level=Level.REDUCED, owner_id=member.id)
+    of(bare, level=Level.REDUCED)
+
+    def deletable() -> set[int]:
+        return set(db.session.scalars(select(Frame.id).where(access.may_delete(member))))
+
+    before = deletable()
+    with transaction():
+        proposal.members = []
+
+    assert before == {own.id, in_bare.id}
+    assert deletable() == {in_bare.id}
 
 
 def test_who_leads_a_proposal_and_who_adds_to_it(

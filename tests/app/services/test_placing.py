@@ -42,6 +42,24 @@ def test_number_goes_before_the_whole_suffix(staged: Path, tmp_path: Path) -> No
     assert path.name == "a_3.fits.gz"
 
 
+def test_every_name_that_is_tried_is_told_before_the_file_has_it(
+    staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, bool]] = []
+    link = os.link
+
+    def link_late(source: Path, target: Path) -> None:
+        if target.name == "a.fits":
+            target.touch()  # somebody else was quicker
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", link_late)
+
+    placing.place(staged, tmp_path, "a.fits", before=lambda p: told.append((p.name, p.exists())))
+
+    assert told == [("a.fits", False), ("a_1.fits", False)]
+
+
 def test_link_that_leads_nowhere_is_not_written_through(staged: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside.fits"
     folder = tmp_path / "RAW"

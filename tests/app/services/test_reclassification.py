@@ -57,6 +57,26 @@ def test_what_people_said_stays(app: Flask, observer: User) -> None:
     assert (flat.kind, flat.is_valid, flat.comment) == ("flat", False, "twilight clouds")
 
 
+def test_corrected_proposal_takes_along_what_was_made_of_the_frame_and_no_master(
+    app: Flask, staff: User
+) -> None:
+    frame = raw("light-001.fits", OBJECT="M31", PROPID="SECRET")
+    right = {"proposal_id": frame.proposal_id, "proposal_code": "SECRET"}
+    with transaction():
+        frame.proposal_id, frame.proposal_code = None, "OTHER"
+    product, spectrum, master = (make_frame(level=n, proposal_code="OTHER") for n in (2, 3, 1))
+    with transaction():
+        for child, parent in ((product, frame), (spectrum, product), (master, frame)):
+            role = "member" if child is master else "raw"
+            db.session.add(FrameParent(child_id=child.id, parent_id=parent.id, role=role))
+
+    reclassification.reclassify(staff, Selection(ids=[frame.id]))
+
+    for row in (frame, product, spectrum):
+        assert {name: getattr(row, name) for name in right} == right
+    assert (master.proposal_id, master.proposal_code) == (None, "OTHER")
+
+
 def test_nothing_changes_where_nothing_is_new(app: Flask, observer: User) -> None:
     frame = raw("a.fits")
     before = frame.modified_at

@@ -13,7 +13,8 @@ from PIL import Image
 
 from app import paths
 from app.db import db, transaction
-from app.models import Frame, FrameParent
+from app.models import Frame, FrameParent, Group, Proposal, User
+from app.services import numbered, settings
 from tests.factories import make_frame
 
 RECORD_TYPES: dict[str, type | tuple[type, ...]] = {
@@ -239,3 +240,34 @@ def test_picture_that_cannot_be_made_is_refused_by_the_parameters_name(
 
     assert answer.status_code == 400
     assert list(answer.get_json()) == [query.partition("=")[0]]
+
+
+def test_count_follows_at_once_who_may_see_what(
+    client: FlaskClient, observer: User, staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbered, "KEEP_S", 1000.0)
+    settings.change("access", "visibility", "members", by=staff)
+    with transaction():
+        proposal = Proposal(code="2026B-001", members=[observer])
+        db.session.add(proposal)
+    make_frame(proposal_id=proposal.id)
+    counts = [listed(client)["count"]]
+
+    def then(**values: Any) -> None:
+        with transaction():
+            for name, value in values.items():
+                setattr(proposal, name, value)
+        counts.append(listed(client)["count"])
+
+    then(members=[])
+    then(groups=[Group(name="class", members=[observer])])
+    then(groups=[])
+    then(proprietary_days=0)
+    then(proprietary_days=None)
+    settings.change("access", "proprietary_days", 0, by=staff)
+    counts.append(listed(client)["count"])
+    settings.change("access", "proprietary_days", 365, by=staff)
+    settings.change("access", "visibility", "everyone", by=staff)
+    counts.append(listed(client)["count"])
+
+    assert counts == [1, 0, 1, 0, 1, 0, 1, 1]

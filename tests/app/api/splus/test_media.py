@@ -232,6 +232,20 @@ def test_open_site_still_shows_members_frames_to_members(
     assert (status(stranger, public), status(stranger, master)) == (200, 200)
 
 
+def test_stranger_gets_what_is_public_alone_where_everyone_signed_in_sees_all(
+    stranger: FlaskClient, client: FlaskClient, secret: str, staff: User
+) -> None:
+    settings.change("access", "media_open", True, by=staff)
+    settings.change("access", "visibility", "everyone", by=staff)
+    public = put("RAW/2026-11-20/public.fits")
+    make_frame("science", path=public)
+    unknown = put("RAW/2026-11-20/copy.fits")
+
+    for name, wanted in ((secret, 404), ("THUMBS/secret.png", 404), (unknown, 404), (public, 200)):
+        assert status(stranger, name) == wanted
+        assert status(client, name) == 200
+
+
 def test_job_log_goes_with_its_job(
     app: Flask, client: FlaskClient, staff_client: FlaskClient, observer: User
 ) -> None:
