@@ -32,6 +32,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"{name}: {said}")
 
 
+_MADE: set[str] = set()  # databases of a server that have their tables
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
     """The application on a real, empty database: SQLite, or TEST_DATABASE_URL where it is set."""
@@ -40,7 +43,9 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         environ["DATABASE_URL"] = url.format(os.environ.get("PYTEST_XDIST_WORKER", "gw0"))
     application = create_app(config.load(environ))
     with application.app_context():
-        db.create_all()
+        if not url or url not in _MADE:
+            db.create_all()  # a server's tables stay: looking for each of them takes long
+            _MADE.add(url or "")
         yield application
         db.session.remove()
         if url:

@@ -28,7 +28,6 @@ HEARTBEAT_S: Final = 5.0  # a silent stream says that it lives, and so finds out
 LONGEST_S: Final = 600.0  # then the browser connects anew, perhaps to another process
 PER_USER: Final = 8
 _KEPT: Final = 1000
-_NAMELESS: Final = frozenset({"job", "state", "block"})
 _EXTENSION: Final = "coelostat.live"
 
 
@@ -41,8 +40,11 @@ class Change:
     subject: dict[str, Any]
 
     def as_text(self, *, is_discreet: bool) -> str:
-        """Return it in the form of the event stream, if need be without what names frames."""
-        told = {k: v for k, v in self.subject.items() if k in _NAMELESS or not is_discreet}
+        """Return it in the form of the event stream, if need be without what it is about.
+
+        A page that is not told looks again at what it shows, which its reader may see.
+        """
+        told = {} if is_discreet else self.subject
         data = json.dumps({"topic": self.topic, **told})
         return f"id: {self.id}\nevent: {self.topic}\ndata: {data}\n\n"
 

@@ -62,10 +62,7 @@ def may_see(user: User | None, model: type[Any] = Frame) -> Rule:
 
 
 def may_stranger_see() -> Rule:
-    """Return which frames go out without a token where the site opens its files.
-
-    Also where everyone sees every frame: everyone who is signed in.
-    """
+    """Return which frames may go out without a token; "everyone" is who signed in, not they."""
     return _is_public()
 
 
@@ -341,16 +338,20 @@ def _sees_block(user: User) -> Rule:
         .correlate(None)
     )
     group_of_seen = select(child.parent_id).where(child.id.in_(seen)).correlate(None)
-    hiding = _hiding(user)
-    group_of_hiding = select(func.coalesce(child.parent_id, 0)).where(child.id.in_(hiding))
-    hides = or_(Block.id.in_(hiding), Block.id.in_(group_of_hiding.correlate(None)))
     return or_(
         Block.kind.not_in((BlockKind.SCI, BlockKind.FRINGE)),
         and_(Block.kind == BlockKind.FRINGE, Block.master_id.is_not(None)),
-        and_(Block.owner_id == user.id, ~hides),
+        and_(Block.owner_id == user.id, ~_hides(user)),
         Block.id.in_(seen),
         Block.id.in_(group_of_seen),
     )
+
+
+def _hides(user: User) -> Rule:
+    """Return which blocks have a frame that is not seen, or a child that has."""
+    child, hiding = aliased(Block), _hiding(user)
+    groups = select(func.coalesce(child.parent_id, 0)).where(child.id.in_(hiding))
+    return or_(Block.id.in_(hiding), Block.id.in_(groups.correlate(None)))
 
 
 def _hiding(user: User) -> Select[int]:

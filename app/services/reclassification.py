@@ -22,6 +22,7 @@ from app.services import (
     orders,
     proposal_code,
     registration,
+    scanned_files,
     settings,
 )
 from app.services.calibration_key import MEMBER_KINDS, Tolerances
@@ -103,6 +104,7 @@ def _apply(user: User, frame: Frame, read: FrameInfo | str, book: CameraBook) ->
     frame.origins = columns.get("origins", {})  # without them, whoever shows them reads them
     if "proposal_code" in found.changes:
         frame.proposal_id = _proposal_id(frame.proposal_code)
+        scanned_files.pass_on_proposal(frame)
     audit.note(user, "reclassified", frame, _in_words(found.changes))
     frames.changed(frame)
     return found

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from app.db import Base, db, transaction, utcnow
 from app.models import FileState, Frame, FrameParent, Level, Proposal, ScannedFile
 from app.paths import RAW_PREFIX
-from app.services import events, frames
+from app.services import events, frames, proposal_code
 from app.services.bulk_insert import Row, bulk_insert
 from app.services.cameras import CameraBook
 from app.services.header_texts import HeaderBook
@@ -308,7 +308,7 @@ def _renew(old: Sequence[Frame], rows: Sequence[_NewFrame], outcome: Outcome) ->
             setattr(frame, name, columns[name])
         frame.origins = {}
         if is_corrected:
-            _pass_on_proposal(frame)
+            pass_on_proposal(frame)
     _lay_aside(of_part.values(), "The file no longer holds this exposure.")
     return new
 
@@ -331,7 +331,7 @@ def _note_replaced(frame: Frame) -> None:
         frames.outdate([product], reason)
 
 
-def _pass_on_proposal(frame: Frame) -> None:
+def pass_on_proposal(frame: Frame) -> None:
     """Give the proposal of a frame to what was made of it alone."""
     for product in _descendants(frame, _ONE_PARENT):
         if product.level != Level.MASTER:
@@ -371,10 +371,7 @@ def _proposals(rows: Iterable[Columns]) -> dict[str | None, int]:
     ids: dict[str | None, int] = {}
     ids |= dict(db.session.execute(query).all())
     for code in sorted(codes - set(ids)):
-        proposal = Proposal(code=code)
-        db.session.add(proposal)
-        db.session.flush()
-        ids[code] = proposal.id
+        ids[code] = proposal_code.of_code(code).id
     return ids
 
 

@@ -12,8 +12,10 @@
 
   function concerns(part, change) {
     const topics = part.dataset.live.split(" ");
-    if (!topics.includes(change.topic) && !topics.includes(`${change.topic}:${change.state}`)) return false;
-    if (part.dataset.liveJob && String(change.job) !== part.dataset.liveJob) return false;
+    const isAny = change.state === undefined && topics.some((one) => one.startsWith(`${change.topic}:`));
+    if (!isAny && !topics.includes(change.topic) && !topics.includes(`${change.topic}:${change.state}`)) return false;
+    // Not told which job it was: it may be this one.
+    if (part.dataset.liveJob && change.job !== undefined && String(change.job) !== part.dataset.liveJob) return false;
     const night = part.dataset.liveNight;
     const told = change.nights || (change.night ? [change.night] : null);
     return !(night && told && !told.includes(night));

@@ -173,7 +173,7 @@ def test_hat_p_32_is_placed_26_arcmin_off_its_header_by_two_dozen_stars() -> Non
     for frame in frames:
         if frame.sky_state == "solved":
             assert frame.wcs_rms_arcsec is not None
-            assert frame.wcs_rms_arcsec < 2.5  # half a pixel
+            assert frame.wcs_rms_arcsec < 5.2  # a pixel; nine of the stars are saturated
             assert frame.scale_arcsec == pytest.approx(5.165, abs=0.03)
             assert frame.ra_deg == pytest.approx(30.924, abs=0.4)
             assert frame.dec_deg == pytest.approx(46.783, abs=0.1)

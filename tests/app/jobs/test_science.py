@@ -281,9 +281,9 @@ def test_a_frame_is_reduced_while_the_one_before_is_written(
             second_begun.set()
         return calibrate(exposure, **kwargs)
 
-    def slow(*args: Any) -> Any:
+    def slow(*args: Any, **kwargs: Any) -> Any:
         assert second_begun.wait(60)
-        return stage(*args)
+        return stage(*args, **kwargs)
 
     monkeypatch.setattr(recipes, "calibrate", watched)
     monkeypatch.setattr(fitsio, "stage_product", slow)

@@ -61,10 +61,10 @@ def test_missing_csrf_token_is_explained(browser: Browser) -> None:
 def test_wrong_method_is_said_in_the_words_of_the_place(
     browser: Browser, client: FlaskClient
 ) -> None:
-    page, face = browser.get("/scan/"), client.delete("/api/files/")
+    page, face = browser.get("/scan/"), client.put("/api/files/")
 
     assert (page.status_code, page.mimetype) == (405, "text/html")
-    assert face.get_json() == {"detail": 'Method "DELETE" not allowed.'}
+    assert face.get_json() == {"detail": 'Method "PUT" not allowed.'}
     assert "GET" in face.headers["Allow"]
 
 

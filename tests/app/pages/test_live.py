@@ -64,7 +64,7 @@ def test_page_of_one_who_may_not_see_every_frame_learns_no_names(
     publish("frames", frame=7, night="2026-11-20")
     publish("scan", folder="secret target", changed=1)
     publish("job", job=3, state="done")
-    said = read_until(lines, '"job": 3')
+    said = read_until(lines, 'data: {"topic": "job"}\n')
 
     assert 'data: {"topic": "frames"}\n' in said
     assert 'data: {"topic": "scan"}\n' in said
