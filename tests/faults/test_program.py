@@ -58,7 +58,7 @@ def test_cancelling_really_stops_work_that_does_not_listen(program: Program) -> 
         jobs.cancel(job_id, by=admin())
         wait_for(lambda: state_of(job_id) == "cancelled", 15)
 
-        wait_for(lambda: not is_alive(horse), 5)
+        wait_for(lambda: not is_alive(horse), 30)
         following = queue(0.0)
         wait_for(lambda: state_of(following) == "done", 30)
         effects = db.session.query(AuditEntry).filter_by(action=selftest.ACTION)
