@@ -43,6 +43,11 @@ class Paths:
         return self.data / "CATALOGUES"
 
     @property
+    def tasks(self) -> Path:
+        """Images processed in steps, a folder each; not below the data root, for whose they are."""
+        return self.instance / "tasks"
+
+    @property
     def cache(self) -> Path:
         """What can be made again: compiled kernels, preview tiles."""
         return self.instance / "cache"
@@ -59,7 +64,7 @@ class Paths:
 
     def make(self) -> None:
         """Make every folder that is ours; RAW is made only where it is inside the instance."""
-        folders = [self.data, self.job_logs, self.main_log.parent, self.cache, self.run]
+        folders = [self.data, self.job_logs, self.main_log.parent, self.cache, self.run, self.tasks]
         if self.raw.is_relative_to(self.instance):
             folders.append(self.raw)
         for folder in [*folders, self.tmp_results]:

@@ -24,7 +24,7 @@ from reduction.image import Image, MaskPlane, Unit
 from reduction.overscan import Overscan, OverscanParams, fit_overscan
 from reduction.readout import RowSource, amplifiers, check_same_layout, data_rows, sample
 from reduction.sources import CorrectedRows
-from reduction.stats import difference_noise, pooled_variance
+from reduction.stats import MAD_TO_SIGMA, difference_noise, pooled_variance
 
 THIN = 5  # masters of fewer frames are marked
 NOISE_PIXELS = 4_000_000  # of all frames together, from which the noise of one value is measured
@@ -206,7 +206,7 @@ def outlying(levels: Sequence[float], tolerance: float, sigma: float) -> list[bo
     if values.size < 3:
         return [False] * values.size
     deviation = np.abs(values - np.median(values))
-    scatter = 1.4826 * float(np.median(deviation))
+    scatter = MAD_TO_SIGMA * float(np.median(deviation))
     return [bool(d > max(tolerance, sigma * scatter)) for d in deviation]
 
 

@@ -16,7 +16,6 @@ from reduction.astrometry.solver import (
     UnsolvedError,
     solve,
 )
-from reduction.cards import ProductCard
 from reduction.frameinfo import FrameInfo
 from reduction.image import Image
 from reduction.photometry.apertures import BEST, Apertures, measure
@@ -33,7 +32,6 @@ from reduction.photometry.zeropoint import (
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 CHAIN_VERSION: Final = 1  # raised whenever the same frame and catalogue would give other results
-LEAST_ERROR_PIX: Final = 0.02
 POINTING_DEG: Final = 0.3  # a header may be off by, at least
 POINTING_FIELDS: Final = 1.0  # and by so many widths of the frame
 REACH: Final = 2.0  # times the radius that is asked of a catalogue: the solver widens its search
@@ -119,55 +117,6 @@ class OnSky:
         if self.solution is None:
             return None
         return self.solution.held_out_rms_pix * self.solution.wcs.scale_arcsec
-
-    def cards(self, shape: tuple[int, int]) -> list[ProductCard]:
-        """Return what belongs into the header of the frame's pixels."""
-        found = self.detected
-        cards: list[ProductCard] = [
-            ("NSOURCES", len(found.sources), "sources detected"),
-            ("SKYLEVEL", found.sky, "level of the sky"),
-            ("SKYNOISE", found.sky_noise, "noise of a pixel of the sky"),
-        ]
-        if found.fwhm_pix is not None:
-            cards.append(("FWHM", found.fwhm_pix, "[pix] full width at half maximum of a star"))
-        if found.ellipticity is not None:
-            cards.append(("ELLIPTIC", found.ellipticity, "ellipticity of a star"))
-        if self.solution is None:
-            return [*cards, ("WCSSOLVE", False, self.cause)]
-        return [*cards, *self._astrometry(shape), *self._photometry()]
-
-    def _astrometry(self, shape: tuple[int, int]) -> list[ProductCard]:
-        solution, reference = self.solution, self.reference
-        if solution is None or reference is None:
-            return []
-        return [
-            *solution.wcs.cards(shape),
-            ("WCSSOLVE", True, "proved by stars left out of the fit"),
-            ("WCSRMS", self.rms_arcsec, "[arcsec] of stars left out, on one axis"),
-            ("WCSNREF", len(solution.stars), "stars matched"),
-            ("WCSCAT", reference.name, "reference catalogue"),
-        ]
-
-    def _photometry(self) -> list[ProductCard]:
-        zero, reference = self.zero_point, self.light
-        if zero is None or reference is None:
-            return []
-        cards: list[ProductCard] = [
-            ("ZP", zero.value, "[mag] of one count a second"),
-            ("ZPERR", zero.error, "[mag] its standard error"),
-            ("ZPSCAT", zero.scatter_mag, "[mag] intrinsic scatter of the stars"),
-            ("ZPN", zero.n_used, "stars it rests on"),
-            ("ZPBAND", reference.band, "band of the catalogue"),
-        ]
-        if zero.colour_term is not None:
-            cards += [
-                ("ZPCOLOUR", reference.colour_name, "colour of the term"),
-                ("ZPCTERM", zero.colour_term, "[mag/mag] colour term"),
-                ("ZPCTERR", zero.colour_term_error, "its standard error"),
-            ]
-        if self.limit_mag is not None:
-            cards.append(("LIMITMAG", self.limit_mag, "[mag] five sigma, of a star"))
-        return cards
 
 
 def put_on_sky(image: Image, info: FrameInfo, ask: AskCatalogue) -> OnSky:
@@ -272,17 +221,16 @@ def _solved(
     """Return the place the first catalogue proves, its stars numbered as the frame's sources."""
     sources = detected.sources
     chosen = sources.like_stars(detected.fwhm_pix)
-    error_pix = np.maximum(sources.error_pix[chosen], LEAST_ERROR_PIX)
-    stars = StarList(sources.x[chosen], sources.y[chosen], error_pix, shape)
-    first: UnsolvedError | None = None
+    stars = StarList(sources.x[chosen], sources.y[chosen], sources.error_pix[chosen], shape)
+    failures: list[UnsolvedError] = []
     for reference in references:
         try:
             found = solve(stars, SkyList(reference.ra_deg, reference.dec_deg), pointing)
         except UnsolvedError as error:
-            first = first or error
+            failures.append(error)
             continue
         return replace(found, stars=chosen[found.stars]), reference
-    raise first or UnsolvedError("not_covered", "there is no catalogue")
+    raise failures[0]
 
 
 def _zero_point(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from reduction.camera import Section
 from reduction.image import FloatPlane, Image
+from reduction.stats import MAD_TO_SIGMA
 
 STRIP_PIX = 16  # at a seam, and again as far from it as the gradient's lever
 LEVER_PIX = 48  # from strip to strip: a short one lets the gradient's noise into the step
@@ -105,7 +106,7 @@ def _ratio(image: Image, here: Strips, there: Strips) -> float | None:
         return None
     ratios = one[known] / other[known]
     centre = float(np.median(ratios))
-    scatter = 1.4826 * float(np.median(np.abs(ratios - centre)))
+    scatter = MAD_TO_SIGMA * float(np.median(np.abs(ratios - centre)))
     if scatter * LEAST_SIGNIFICANCE > np.sqrt(ratios.size):
         return None
     return centre
@@ -132,7 +133,7 @@ def _level(cell: FloatPlane) -> float:
     if not known.size:
         return float("nan")
     away = np.abs(known - np.median(known))
-    return float(known[away <= CLIP_SIGMA * 1.4826 * np.median(away)].mean())
+    return float(known[away <= CLIP_SIGMA * MAD_TO_SIGMA * np.median(away)].mean())
 
 
 def _solve(equations: Sequence[tuple[int, int, float]], n: int) -> npt.NDArray[np.float64]:

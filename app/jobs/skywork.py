@@ -10,6 +10,7 @@ from app.services import refcats, reference_stars, sky_columns
 from reduction.cards import ProductCard
 from reduction.errors import ReductionError
 from reduction.exposure import Exposure
+from reduction.headers.sky import sky_cards
 from reduction.image import Image
 from reduction.onsky import CHAIN_VERSION, OnSky, put_on_sky
 
@@ -51,7 +52,7 @@ class SkyWork:
             return SkyFacts()
         log.info("%s: %s", exposure.name, told(found))
         ny, nx = image.data.shape
-        return SkyFacts(found.cards((ny, nx)), sky_columns.columns(found, (ny, nx)))
+        return SkyFacts(sky_cards(found, (ny, nx)), sky_columns.columns(found, (ny, nx)))
 
 
 def told(found: OnSky) -> str:

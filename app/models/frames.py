@@ -152,6 +152,7 @@ class Frame(Base):
     zero_point_mag: Mapped[float | None]  # of one count a second
     zero_point_error_mag: Mapped[float | None]
     limit_mag: Mapped[float | None]  # five sigma, of a star
+    quality: Mapped[list[str]] = mapped_column(default=list)  # marks: clouds, trailed, wide, ...
     on_sky: Mapped[dict[str, Any]] = mapped_column(default=dict, deferred=True)  # the rest of it
 
     thumb: Mapped[str | None]  # relative to the data root
@@ -196,3 +197,13 @@ class FrameParent(Base):
 
     child: Mapped[Frame] = relationship(foreign_keys=child_id, back_populates="parents")
     parent: Mapped[Frame] = relationship(foreign_keys=parent_id, back_populates="children")
+
+
+class FrameCell(Base):
+    """One HEALPix cell that a solved frame reaches into: finds the frames that cover a place."""
+
+    __tablename__ = "frame_cells"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    cell: Mapped[int] = mapped_column(primary_key=True)  # nested numbering
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), primary_key=True, index=True)

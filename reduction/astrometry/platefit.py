@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from reduction.astrometry.wcs import terms
+from reduction.stats import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -156,4 +157,4 @@ class Plate:
 
 def scatter(offsets: Floats) -> float:
     """Return the standard deviation on one axis, a few outliers not counted."""
-    return float(1.4826 * np.median(np.abs(offsets))) if offsets.size else float("inf")
+    return float(MAD_TO_SIGMA * np.median(np.abs(offsets))) if offsets.size else float("inf")

@@ -8,9 +8,10 @@ import numpy.typing as npt
 from scipy.stats import binom
 
 from reduction.astrometry.matching import Effort, Similarity, Trials, trial_similarities
-from reduction.astrometry.platefit import Fit, Matches, Plate, scatter
-from reduction.astrometry.tangent import separation_deg, to_plane, to_sky
+from reduction.astrometry.platefit import LEAST_ERROR_PIX, Fit, Matches, Plate, scatter
+from reduction.astrometry.tangent import to_plane, to_sky
 from reduction.astrometry.wcs import TanSip, fit_tan_sip
+from reduction.refcat.geometry import separations_deg
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -176,7 +177,7 @@ def solve(stars: StarList, catalogue: SkyList, pointing: Pointing) -> Solution:
     _check_enough(stars, catalogue)
     case = _Case(stars, catalogue, pointing)
     believed = pointing.ra_deg, pointing.dec_deg
-    away = separation_deg(catalogue.ra_deg, catalogue.dec_deg, believed)
+    away = separations_deg(catalogue.ra_deg, catalogue.dec_deg, *believed)
     tried = 0
     for widening, scale_error, effort in WIDENING:
         reach = widening * pointing.radius_deg + case.half_diagonal_deg
@@ -254,7 +255,7 @@ class _Case:
     def proved(self, trial: Similarity, near: Indices, n_tried: int) -> Solution | None:
         """Return the solution a trial leads to, None if it leads to none that can be believed."""
         centre, matrix = self._about_own_centre(trial)
-        away = separation_deg(self.catalogue.ra_deg[near], self.catalogue.dec_deg[near], centre)
+        away = separations_deg(self.catalogue.ra_deg[near], self.catalogue.dec_deg[near], *centre)
         stretch = float(np.hypot(trial.a, trial.b))
         around = near[away < RIM * stretch * self.half_diagonal_deg]
         if len(around) < LEAST_MATCHES:
@@ -319,7 +320,7 @@ class _Case:
         return fit_tan_sip(
             (self.stars.x[here], self.stars.y[here]),
             (self.catalogue.ra_deg[there], self.catalogue.dec_deg[there]),
-            1 / np.maximum(self.stars.error_pix[here], 0.02) ** 2,
+            1 / np.maximum(self.stars.error_pix[here], LEAST_ERROR_PIX) ** 2,
             start=TanSip(centre, _middle(self.stars.shape), np.eye(2) * self.scale_deg),
             order=order,
         )

@@ -53,11 +53,3 @@ def to_sky(
     ra = centre[0] + np.degrees(np.arctan2(east, depth))
     dec = np.degrees(np.arctan2(sin0 + north * cos0, np.hypot(east, depth)))
     return np.asarray(ra % 360.0), np.asarray(dec)
-
-
-def separation_deg(ra_deg: Floats, dec_deg: Floats, centre: tuple[float, float]) -> Floats:
-    """Return the angle between positions and one place, degrees, right for small ones too."""
-    ra, dec = np.radians(ra_deg - centre[0]), np.radians(dec_deg)
-    dec0 = math.radians(centre[1])
-    half = np.sin((dec - dec0) / 2) ** 2 + np.cos(dec) * math.cos(dec0) * np.sin(ra / 2) ** 2
-    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))

@@ -1,4 +1,4 @@
-"""A tangential projection with SIP distortion: made by least squares, applied, written as cards."""
+"""A tangential projection with SIP distortion: made by least squares, and applied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from reduction.astrometry.tangent import to_plane, to_sky
-from reduction.cards import ProductCard
 
 Floats = npt.NDArray[np.float64]
 INVERSIONS = 20  # of a distortion, each step far closer than the one before
@@ -101,34 +100,8 @@ class TanSip:
             settled = away < SETTLED_PIX
         return np.where(settled, u, np.nan), np.where(settled, v, np.nan)
 
-    def cards(self, shape: tuple[int, int]) -> list[ProductCard]:
-        """Return the header cards; the inverse polynomials are fitted over a frame of `shape`."""
-        kind = "-SIP" if self.order > 1 else ""
-        cards: list[ProductCard] = [
-            ("WCSAXES", 2, ""),
-            ("CTYPE1", f"RA---TAN{kind}", "tangential projection"),
-            ("CTYPE2", f"DEC--TAN{kind}", ""),
-            ("CUNIT1", "deg", ""),
-            ("CUNIT2", "deg", ""),
-            ("RADESYS", "ICRS", ""),
-            ("LONPOLE", 180.0, "also where the reference pixel is a pole"),
-            ("CRVAL1", self.crval[0], "right ascension of the reference pixel, degrees"),
-            ("CRVAL2", self.crval[1], "declination of the reference pixel, degrees"),
-            ("CRPIX1", self.crpix[0] + 1, "reference pixel, x, the first is 1"),
-            ("CRPIX2", self.crpix[1] + 1, "reference pixel, y"),
-        ]
-        for i in (0, 1):
-            cards += [
-                (f"CD{i + 1}_{j + 1}", float(self.cd[i, j]), "degrees a pixel") for j in (0, 1)
-            ]
-        if self.order > 1:
-            cards += _sip_cards("A", self.a) + _sip_cards("B", self.b)
-            inverse_x, inverse_y = self._inverse(shape)
-            cards += _sip_cards("AP", inverse_x) + _sip_cards("BP", inverse_y)
-        return cards
-
-    def _inverse(self, shape: tuple[int, int]) -> tuple[Floats, Floats]:
-        """Fit the polynomials that lead back from corrected offsets."""
+    def inverse(self, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Fit the polynomials that lead back from corrected offsets over a frame of `shape`."""
         ny, nx = shape
         grid_y, grid_x = np.mgrid[0 : ny - 1 : INVERSE_GRID * 1j, 0 : nx - 1 : INVERSE_GRID * 1j]
         u, v = grid_x.ravel() - self.crpix[0], grid_y.ravel() - self.crpix[1]
@@ -165,15 +138,6 @@ def _square(values: Floats, powers: Sequence[tuple[int, int]], order: int, size:
     for value, (p, q) in zip(values, powers, strict=True):
         square[p, q] = value / size ** (p + q)
     return square
-
-
-def _sip_cards(name: str, coefficients: Floats) -> list[ProductCard]:
-    order = len(coefficients) - 1
-    cards: list[ProductCard] = [(f"{name}_ORDER", order, "of the distortion polynomial")]
-    for p, q in terms(order):
-        if coefficients[p, q] and (p + q >= 2 or name.endswith("P")):
-            cards.append((f"{name}_{p}_{q}", float(coefficients[p, q]), ""))
-    return cards
 
 
 def fit_tan_sip(

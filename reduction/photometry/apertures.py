@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from reduction.image import Image
 from reduction.photometry.detection import NOT_SKY, Detected
+from reduction.stats import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 RADII_FWHM: Final = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0)  # of a star
@@ -98,7 +99,7 @@ def _growth(flux: Floats, detected: Detected, apart_pix: float) -> tuple[Floats,
         return np.ones(n_radii), np.zeros(n_radii)
     shares = flux[bright] / flux[bright][:, -1:]
     growth = np.median(shares, axis=0)
-    scatter = 1.4826 * np.median(np.abs(shares - growth), axis=0)
+    scatter = MAD_TO_SIGMA * np.median(np.abs(shares - growth), axis=0)
     return growth, 1.2533 * scatter / np.sqrt(np.count_nonzero(bright))
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import RectBivariateSpline
-from scipy.ndimage import distance_transform_edt, generic_filter
+from scipy.ndimage import distance_transform_edt, median_filter
 
 from reduction.image import FloatPlane
 from reduction.kernels.mesh import cell_levels
@@ -61,7 +61,7 @@ def fit_background(
         return None
     _, nearest = distance_transform_edt(~known, return_indices=True)
     filled = levels[tuple(nearest)]
-    smooth = generic_filter(filled, np.median, size=3, mode="nearest")
+    smooth = median_filter(filled, size=3, mode="nearest")
     plane = _surface(smooth, (ny, nx), mesh_pix)
     return Background(plane, float(np.median(levels[known])), float(np.median(noises[known])))
 

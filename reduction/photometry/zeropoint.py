@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from reduction.stats import MAD_TO_SIGMA
+
 Floats = npt.NDArray[np.float64]
 MAG_OF_LN: Final = 2.5 / np.log(10)
 CLIP_SIGMA: Final = 3.5
@@ -160,7 +162,7 @@ def _near_median(difference: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArra
         return known
     centre = np.median(difference[known])
     away = np.abs(difference - centre)
-    scatter = 1.4826 * float(np.median(away[known]))
+    scatter = MAD_TO_SIGMA * float(np.median(away[known]))
     with np.errstate(invalid="ignore"):
         return np.asarray(away <= max(5 * scatter, 0.05))
 

@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 from reduction import fitsio
 from reduction.astrometry.wcs import TanSip
 from reduction.frameinfo import FrameInfo, FrameKind
+from reduction.headers.sky import sky_cards
 from reduction.image import Image
 from reduction.onsky import AskCatalogue, Reference, put_on_sky
 from tests.reduction.photometry.stars import Sky, make_sky
@@ -87,7 +88,7 @@ def test_other_programs_read_where_the_product_says_it_is(
     found = put_on_sky(sky.image, info(), always(catalogue_of(sky, rng)))
     path = tmp_path / "product.fits"
 
-    fitsio.write_product(path, sky.image, [], sci_cards=found.cards(SHAPE))
+    fitsio.write_product(path, sky.image, [], sci_cards=sky_cards(found, SHAPE))
 
     with fits.open(path, checksum=True) as hdus:
         header = hdus["SCI"].header
@@ -115,7 +116,7 @@ def test_what_is_missing_or_wrong_is_named(
     assert found.message
     # Another sky's catalogue is refused as not covering it, or as not matching.
     assert found.cause == cause or (cause == "no_match" and found.cause == "not_covered")
-    assert {k: v for k, v, _ in found.cards(SHAPE)}["WCSSOLVE"] is False
+    assert {k: v for k, v, _ in sky_cards(found, SHAPE)}["WCSSOLVE"] is False
 
 
 def test_sky_no_catalogue_covers_is_told_apart(sky: Sky) -> None:

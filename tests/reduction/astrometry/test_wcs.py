@@ -6,6 +6,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from reduction.astrometry.wcs import Floats, TanSip, fit_tan_sip
+from reduction.headers.sky import wcs_cards
 
 SHAPE = (800, 1024)
 Pixels = tuple[Floats, Floats]
@@ -26,7 +27,7 @@ def pixels(rng: np.random.Generator) -> Pixels:
 
 def header_of(wcs: TanSip) -> fits.Header:
     header = fits.Header()
-    for keyword, value, comment in wcs.cards(SHAPE):
+    for keyword, value, comment in wcs_cards(wcs, SHAPE):
         header[keyword] = (value, comment)
     return header
 
