@@ -17,6 +17,7 @@ from reduction.kernels.rows import decode_halves, decode_words
 
 _Layout = tuple[int, int, int, int, tuple[Section, ...]]
 Number = TypeVar("Number", np.float32, np.uint16)
+MAPPED_AROUND = 1 << 16  # bytes Linux maps at a fault, aligned, unless it is told otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,9 @@ class RawRows:
         """Let the system take back the memory of mapped rows that have been read.
 
         Only of a read-only map, whose pages come back from the file: a stack of hundreds of
-        frames would otherwise count in full against the worker's memory.
+        frames would otherwise count in full against the worker's memory. The system maps pages
+        around the one asked for, beyond the rows too: where another thread is through with its
+        rows already, nobody else would give these back.
         """
         mapped = _map_below(self.plane)
         if mapped is None or self.plane.flags.writeable:
@@ -128,7 +131,8 @@ class RawRows:
         base = int(np.frombuffer(mapped, np.uint8).__array_interface__["data"][0])
         start = data - base + first * self.plane.strides[0]
         stop = data - base + last * self.plane.strides[0]
-        start = start // mmap.PAGESIZE * mmap.PAGESIZE
+        start = start // MAPPED_AROUND * MAPPED_AROUND
+        stop = min(len(mapped), (stop // MAPPED_AROUND + 1) * MAPPED_AROUND)
         length = stop // mmap.PAGESIZE * mmap.PAGESIZE - start
         if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED, start, length)
