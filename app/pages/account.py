@@ -38,14 +38,15 @@ def _page(user: User, *, new_key: str = "", wrong: Mapping[str, str] | None = No
 
 @blueprint.post("/account/profile/")
 def edit_account() -> ResponseReturnValue:
-    """Change one's own names and e-mail address."""
+    """Change one's own names; the e-mail address only as staff."""
     user = _at_a_browser()
-    names = {name: request.form.get(name, "") for name in ("first_name", "last_name", "email")}
+    names = {name: request.form.get(name, "") for name in ("first_name", "last_name")}
+    names["email"] = request.form.get("email", user.email)
     try:
         people.edit(user, **names, by=user)
     except InvalidRequestError as error:
         return _page(user, wrong=error.fields), HTTPStatus.BAD_REQUEST
-    return back("Names and e-mail address are as shown.", url_for("pages.show_account"))
+    return back("Names are as shown.", url_for("pages.show_account"))
 
 
 @blueprint.post("/account/tokens/")

@@ -70,6 +70,7 @@ def edit(user: User, *, first_name: str, last_name: str, email: str, by: User | 
         if not changed:
             return
         if "email" in changed:
+            access.check_email(by, user)
             accounts.check_email_is_free(after["email"], user)
         told = [_told(_LABELS[name], getattr(user, name), new) for name, new in changed.items()]
         for name, new in changed.items():

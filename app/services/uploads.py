@@ -123,7 +123,7 @@ def check_proposals(user: User, judged: Iterable[Judged]) -> None:
     for one in judged:
         for code in sorted(proposal_codes(one.outcome)):
             proposal = proposal_code.known(code)
-            if not access.may_add_to(user, proposal):
+            if not access.may_upload_to(user, proposal):
                 raise NotAllowedError(
                     f"The header of {one.arrived.name} names proposal {code}: only its people "
                     "and staff may add files to it. Nothing was kept."

@@ -79,6 +79,7 @@ class Thing:
     proposals: frozenset[str] = frozenset()
     owner: str = ""  # the caller who made it
     is_shared: bool = False  # of everyone, whatever is in it: masters, their blocks
+    is_master: bool = False
     is_private: bool = False  # its owner's and staff's on every site: jobs, results, settings
     name: str = ""
 
@@ -111,8 +112,10 @@ class World:
         """Tell whether somebody who sees it may change it: every part must be theirs or free."""
         if not self.sees(caller, thing):
             return False
-        if caller.is_staff or (thing.is_shared and not thing.proposals):
+        if caller.is_staff:
             return True
+        if thing.is_shared and not thing.proposals:
+            return self.is_open or not thing.is_master
         bare = {FREE, "D"} if self.is_open else {FREE}  # nobody is on D
         return all(part in bare | {caller.on or FREE} for part in thing.proposals)
 
@@ -329,7 +332,9 @@ class _Maker:
         db.session.flush()
         self.made[name] = frame
         parts = frozenset({part}) - {FREE}
-        thing = Thing(frame.id, parts, is_shared=is_shared, name=frame.file_name)
+        thing = Thing(
+            frame.id, parts, is_shared=is_shared, is_master=is_shared, name=frame.file_name
+        )
         self.world.things.setdefault("frame", {})[name] = thing
 
     def _thumb(self, name: str, word: str) -> str:

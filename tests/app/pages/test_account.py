@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from flask import Flask
 
-from app.db import utcnow
+from app.db import transaction, utcnow
 from app.models import User
 from app.services import accounts, browser_sessions
 from tests.app.pages.conftest import Browser, browser_of
@@ -82,13 +82,22 @@ def test_token_changes_nothing_of_the_account(app: Flask, observer: User) -> Non
     assert (observer.email, len(accounts.tokens_of(observer))) == ("", 1)
 
 
-def test_names_and_address_are_changed(browser: Browser, observer: User) -> None:
-    fields = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org"}
+def test_observers_change_their_names_and_staff_the_address_too(
+    browser: Browser, observer: User
+) -> None:
+    fields = {"first_name": "Ada", "last_name": "Lovelace"}
 
     done = browser.post("/account/profile/", **fields)
-    wrong = browser.post("/account/profile/", **(fields | {"email": "nonsense"}))
+    address = browser.post("/account/profile/", **fields, email="ada@example.org")
+    page = browser.text("/account/")
+    with transaction():
+        observer.is_staff = True
+    wrong = browser.post("/account/profile/", **fields, email="nonsense")
+    right = browser.post("/account/profile/", **fields, email="ada@example.org")
 
-    assert (done.status_code, wrong.status_code) == (303, 400)
+    answers = (done, address, wrong, right)
+    assert [answer.status_code for answer in answers] == [303, 403, 400, 303]
+    assert 'name="email"' not in page
     assert 'value="nonsense"' in wrong.text
     assert (observer.display_name, observer.email) == ("Ada Lovelace", "ada@example.org")
 

@@ -241,6 +241,36 @@ def test_frames_of_a_proposal_with_people_are_changed_by_them_alone(
         access.check_change(other, theirs)
 
 
+def test_a_master_is_marked_by_everyone_where_everyone_sees_all(other: User) -> None:
+    access.check_change(other, make_frame("bias", level=Level.MASTER))
+
+
+@pytest.mark.usefixtures("members_only")
+def test_a_master_is_marked_by_staff_where_frames_are_hidden(other: User, staff: User) -> None:
+    master = make_frame("bias", level=Level.MASTER)
+
+    access.check_change(staff, master)
+    with pytest.raises(NotAllowedError, match="Masters are used for all: only staff may"):
+        access.check_change(other, master)
+
+
+@pytest.mark.usefixtures("members_only")
+def test_where_frames_are_hidden_no_upload_tells_which_codes_exist(
+    proposal: Proposal, member: User, other: User, staff: User
+) -> None:
+    with transaction():
+        bare = Proposal(code="from-a-header")
+        db.session.add(bare)
+
+    assert [access.may_upload_to(member, one) for one in (proposal, bare, None)] == [
+        True,
+        False,
+        False,
+    ]
+    assert not any(access.may_upload_to(other, one) for one in (proposal, bare, None))
+    assert all(access.may_upload_to(staff, one) for one in (proposal, bare, None))
+
+
 def test_a_block_is_changed_by_who_may_change_each_of_its_frames(
     proposal: Proposal, member: User, other: User
 ) -> None:

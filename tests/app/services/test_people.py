@@ -56,10 +56,10 @@ def test_person_is_found_by_name_or_address(boss: User) -> None:
         people.find_person("twins@example.org")
 
 
-def test_names_and_address_are_changed_and_noted(observer: User) -> None:
-    people.edit(observer, first_name=" Ada ", last_name="Lovelace", email="a@b", by=observer)
+def test_names_and_address_are_changed_and_noted(observer: User, staff: User) -> None:
+    people.edit(observer, first_name=" Ada ", last_name="Lovelace", email="a@b", by=staff)
     people.edit(observer, first_name="Ada", last_name="Lovelace", email="a@b", by=observer)
-    people.edit(observer, first_name="Ada", last_name="", email="c@d.org", by=observer)
+    people.edit(observer, first_name="Ada", last_name="", email="c@d.org", by=staff)
 
     assert (observer.first_name, observer.last_name, observer.email) == ("Ada", "", "c@d.org")
     assert notes() == [
@@ -81,14 +81,24 @@ def test_names_and_address_are_changed_and_noted(observer: User) -> None:
         ("email", "OTHER@example.org"),
     ],
 )
-def test_unfit_values_are_refused_and_change_nothing(observer: User, field: str, text: str) -> None:
+def test_unfit_values_are_refused_and_change_nothing(
+    observer: User, staff: User, field: str, text: str
+) -> None:
     make_user("other", email="other@example.org")
     values = {"first_name": "New", "last_name": "New", "email": "new@example.org"} | {field: text}
 
     with pytest.raises(InvalidRequestError) as refusal:
-        people.edit(observer, **values, by=observer)
+        people.edit(observer, **values, by=staff)
 
     assert list(refusal.value.fields) == [field]
+    db.session.refresh(observer)
+    assert (observer.first_name, observer.email) == ("", "")
+
+
+def test_observers_take_no_address_by_which_a_proposal_would_find_them(observer: User) -> None:
+    with pytest.raises(NotAllowedError, match="changed by staff"):
+        people.edit(observer, first_name="A", last_name="", email="future@b.org", by=observer)
+
     db.session.refresh(observer)
     assert (observer.first_name, observer.email) == ("", "")
 
