@@ -25,6 +25,7 @@ PARTS: Final = (
     "app.api.stdweb",
     "app.api.atlas",
     "app.api.bhtom",
+    "app.api.sources",
     "app.pages",
 )
 

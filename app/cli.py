@@ -16,6 +16,8 @@ from app.errors import AppError, NotFoundError
 from app.models import FileState, Token, User
 from app.refcat_commands import refcat
 from app.services import accounts, ingest, invitations, people, settings
+from app.source_commands import sources
+from app.task_commands import preset, task
 from app.wording import counted
 
 users = AppGroup("user", help="Accounts.")
@@ -25,7 +27,7 @@ _TOLD: Final = frozenset({FileState.QUARANTINED, FileState.DUPLICATE, FileState.
 
 def register(app: Flask) -> None:
     """Add the commands to the application's command line."""
-    for command in (scan, simulate, users, tokens, refcat):
+    for command in (scan, simulate, users, tokens, preset, task, refcat, sources):
         app.cli.add_command(command)
 
 

@@ -76,6 +76,22 @@ def load(files: tuple[Path, ...], name: str, **said: str) -> None:
     click.echo(_summary(meta))
 
 
+@refcat.command("quads")
+@click.argument("names", nargs=-1)
+def quads(names: tuple[str, ...]) -> None:
+    """Make the quads of catalogues anew; of all of them where none is named.
+
+    By its quads a frame is recognised that does not say where it points. A load makes them by
+    itself; catalogues loaded by an earlier version have none.
+    """
+    from app.services import refcats
+
+    with _refusals():
+        for name in names or [meta.name for meta in refcats.catalogues()]:
+            made = refcats.make_quads(name)
+            click.echo(f"{name}: quads of {made.stat().st_size / 1e6:.1f} MB")
+
+
 @refcat.command("list")
 def list_catalogues() -> None:
     """Show the catalogues that are loaded."""

@@ -18,6 +18,7 @@ from reduction.fitswrite import bytes_sum
 from reduction.frameinfo import FrameInfo
 from reduction.guard import HduLayout, Limits, Source, only_layout, scan_layout
 from reduction.image import Image, Unit
+from reduction.imagewrite import PlainImage, plain_cards
 from reduction.layouts import recent
 from reduction.productwrite import stage_product, write_product
 
@@ -26,10 +27,12 @@ __all__ = [
     "FileHeaders",
     "HduHeader",
     "Limits",
+    "PlainImage",
     "ProductCard",
     "content_sha256",
     "open_exposure",
     "read_headers",
+    "read_image",
     "read_product",
     "stage_product",
     "write_product",
@@ -84,7 +87,7 @@ class _GzipSource:
             self._window += more
         self._forget(start)
         offset = start - self._start
-        return bytes(self._window[offset : offset + n_bytes])
+        return bytes(memoryview(self._window)[offset : offset + n_bytes])
 
     def _forget(self, start: int) -> None:
         behind = min(max(start - self._start, 0), len(self._window))
@@ -177,6 +180,13 @@ def _unpacked(path: Path, n_bytes: int) -> memoryview | mmap.mmap:
             packed_bytes = os.fstat(file.fileno()).st_size
             return memoryview(_GzipSource(file.fileno(), packed_bytes).read(0, n_bytes))
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def stored_hdus(path: Path) -> list[tuple[HduLayout, memoryview]]:
+    """Return every HDU of a file, guarded: how it is laid out, and its data as they are stored."""
+    layouts = _scan(path, _LIMITS)
+    content = memoryview(_unpacked(path, layouts[-1].end))
+    return [(hdu, content[hdu.data_start : hdu.end]) for hdu in layouts]
 
 
 def _scaling(cards: Cards) -> tuple[float, float]:
@@ -276,6 +286,55 @@ def open_exposure(path: Path, info: FrameInfo, *, sha256: bool = False) -> Expos
             planes[i], offset[i] = _plane(content, layouts[i])
     digest = content_sha256(path) if sha256 else ""
     return Exposure(info, planes, offset, path.name, digest)
+
+
+def read_image(path: Path, hdu: int | None = None, *, limits: Limits = _LIMITS) -> PlainImage:
+    """Read one image of any FITS file, guarded.
+
+    Parameters
+    ----------
+    path : Path
+        Plain, gzipped or tile-compressed FITS.
+    hdu : int or None
+        Which HDU, negative from the end; None is the first that holds an image.
+    limits : Limits
+        What the file may promise.
+
+    Returns
+    -------
+    PlainImage
+        Its pixels and cards.
+
+    Raises
+    ------
+    BadFileError
+        ``no_hdu`` where there is no such HDU, ``no_image`` where it holds none, and what the
+        guard says.
+    OSError
+        Where the file cannot be read.
+    """
+    layouts = _scan(path, limits)
+    index = _image_index(layouts, hdu, path.name)
+    found = layouts[index]
+    if found.tiles:
+        stored, zero = _tiled_plane(path, index), 0.0
+    else:
+        stored, zero = _plane(_unpacked(path, found.end), found)
+    data = stored.astype(np.float32)
+    data += np.float32(zero)
+    return PlainImage(data, plain_cards(found.cards, layouts[0].cards if index else None), index)
+
+
+def _image_index(layouts: list[HduLayout], hdu: int | None, name: str) -> int:
+    """Return where the image asked for is."""
+    if hdu is None:
+        hdu = next((i for i, one in enumerate(layouts) if len(one.shape) > 1), 0)
+    if not -len(layouts) <= hdu < len(layouts):
+        raise BadFileError("no_hdu", f"{name} has {len(layouts)} extensions, counted from 0.")
+    index = hdu % len(layouts)
+    if len(layouts[index].shape) < 2:
+        raise BadFileError("no_image", f"{name}: its extension {index} holds no image.")
+    return index
 
 
 def _verify(content: memoryview | mmap.mmap, hdu: HduLayout, name: str) -> None:

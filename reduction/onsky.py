@@ -8,35 +8,31 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from reduction.astrometry.solver import (
-    Pointing,
-    SkyList,
-    Solution,
-    StarList,
-    UnsolvedError,
-    solve,
-)
+from reduction.astrometry.causes import told_by_sources
+from reduction.astrometry.placing import HINTS_ALONE, Elsewhere, Hints, Placed, place
+from reduction.astrometry.solution import Solution, StarList, UnsolvedError
+from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo
 from reduction.image import Image
 from reduction.photometry.apertures import BEST, Apertures, measure
-from reduction.photometry.detection import Detected, detect
+from reduction.photometry.detection import CrowdedError, Detected, detect
+from reduction.photometry.zeromodel import MAG_OF_LN
 from reduction.photometry.zeropoint import (
     CalibrationStars,
     NoZeroPointError,
     ZeroPoint,
-    fit_zero_point,
+    choose_zero_point,
     has_colour_range,
     limiting_mag,
 )
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-CHAIN_VERSION: Final = 1  # raised whenever the same frame and catalogue would give other results
-POINTING_DEG: Final = 0.3  # a header may be off by, at least
-POINTING_FIELDS: Final = 1.0  # and by so many widths of the frame
-REACH: Final = 2.0  # times the radius that is asked of a catalogue: the solver widens its search
+NOT_COVERED: Final = "not_covered"  # a cause whatever the sources are like
+CHAIN_VERSION: Final = 2  # raised whenever the same frame and catalogue would give other results
 LEAST_MAG_ERROR: Final = 0.003
 LEAST_STARS: Final = 5  # that tell the width of a star
+TELLING_SIGNALS: Final = (50.0, 20.0)  # over noise, that they should have, at best
 BRIGHT_SIGNAL, ENOUGH_BRIGHT = 50.0, 15  # stars a zero point is taken from where there are enough
 MATCH_PIX, MATCH_SIGMA = 1.0, 4.0  # of a source with a star of known magnitude
 
@@ -98,6 +94,10 @@ class OnSky:
         The catalogue its zero point is from.
     limit_mag : float or None
         Of a star at five times the noise of its aperture.
+    calibrators : integer array or None
+        Which sources the zero point was tried with, in the order of its residuals.
+    found_by : str
+        What led to its place: ``pointing``, ``quads``, ``opinion``; empty where nothing did.
     """
 
     detected: Detected
@@ -110,6 +110,8 @@ class OnSky:
     reference: Reference | None
     light: Reference | None
     limit_mag: float | None
+    calibrators: Indices | None = None
+    found_by: str = ""
 
     @property
     def rms_arcsec(self) -> float | None:
@@ -119,7 +121,9 @@ class OnSky:
         return self.solution.held_out_rms_pix * self.solution.wcs.scale_arcsec
 
 
-def put_on_sky(image: Image, info: FrameInfo, ask: AskCatalogue) -> OnSky:
+def put_on_sky(
+    image: Image, info: FrameInfo, ask: AskCatalogue, elsewhere: Elsewhere = HINTS_ALONE
+) -> OnSky:
     """Find the sources of a frame, its place on the sky and its zero point.
 
     Parameters
@@ -130,27 +134,21 @@ def put_on_sky(image: Image, info: FrameInfo, ask: AskCatalogue) -> OnSky:
         Where it is believed to point, at which scale, for how long.
     ask : callable
         Gives the stars of the local catalogue around a place.
+    elsewhere : Elsewhere
+        What is turned to where that does not lead to a place.
 
     Returns
     -------
     OnSky
         Whatever could be found; what could not is said with its cause.
     """
-    detected = detect(image)
-    ny, nx = image.data.shape
-    shape = ny, nx
-    references: Sequence[Reference] = ()
-    solution, reference, cause, message = None, None, "", ""
-    try:
-        pointing = _pointing(info, shape)
-        references = _around(pointing, shape, ask)
-        solution, reference = _solved(detected, shape, references, pointing)
-    except UnsolvedError as error:
-        cause, message = error.cause, str(error)
+    detected, placed, cause, message = _placed(image, info, ask, elsewhere)
+    solution, reference = (placed.solution, placed.reference) if placed else (None, None)
+    references = placed.around if placed else ()
     detected = _as_its_stars_are(detected, solution)
     apertures = measure(image, detected)
     light = next((one for one in references if one.band is not None), None)
-    zero, why = _zero_point(solution, light, (detected, apertures), info)
+    zero, why, calibrators = _zero_point(solution, light, (detected, apertures), info)
     return OnSky(
         detected=detected,
         apertures=apertures,
@@ -162,19 +160,49 @@ def put_on_sky(image: Image, info: FrameInfo, ask: AskCatalogue) -> OnSky:
         reference=reference,
         light=light,
         limit_mag=_limit(zero, detected, apertures, info),
+        calibrators=calibrators,
+        found_by=placed.found_by if placed else "",
     )
+
+
+def _placed(
+    image: Image, info: FrameInfo, ask: AskCatalogue, elsewhere: Elsewhere
+) -> tuple[Detected, Placed[Reference] | None, str, str]:
+    """Return the sources and their place, or the name of what hinders and a sentence."""
+    try:
+        detected = detect(image)
+    except CrowdedError as error:
+        unseen = np.full_like(image.mask, PixelFlag.NO_DATA)
+        return detect(replace(image, mask=unseen)), None, "saturated", str(error)
+    sources = detected.sources
+    chosen = sources.like_stars(detected.fwhm_pix)
+    ny, nx = image.data.shape
+    stars = StarList(sources.x[chosen], sources.y[chosen], sources.error_pix[chosen], (ny, nx))
+    hints = Hints(info.ra_deg, info.dec_deg, info.pixel_scale_arcsec)
+    try:
+        found = place(stars, hints, ask, elsewhere)
+    except UnsolvedError as error:
+        cause = None
+        if error.cause != NOT_COVERED:
+            cause = told_by_sources(detected, image, info.pixel_scale_arcsec)
+        return detected, None, *(cause or (error.cause, str(error)))
+    solution = replace(found.solution, stars=chosen[found.solution.stars])
+    return detected, replace(found, solution=solution), "", ""
 
 
 def _as_its_stars_are(detected: Detected, solution: Solution | None) -> Detected:
     """Return what was found with the width of what the catalogue says are stars.
 
-    Where no dark was taken off, hot pixels may outnumber them.
+    Where no dark was taken off, hot pixels may outnumber them. Of faint stars the noise lifts the
+    peak, so that they look narrow: bright ones tell, where there are a few.
     """
     if solution is None:
         return detected
     sources = detected.sources
-    stars = solution.stars[sources.is_clean[solution.stars]]
-    if len(stars) < LEAST_STARS:
+    clean = solution.stars[sources.is_clean[solution.stars]]
+    kinds = (clean[sources.snr[clean] > signal] for signal in TELLING_SIGNALS)
+    stars = next((stars for stars in kinds if len(stars) >= LEAST_STARS), None)
+    if stars is None:
         return detected
     return replace(
         detected,
@@ -183,68 +211,19 @@ def _as_its_stars_are(detected: Detected, solution: Solution | None) -> Detected
     )
 
 
-def _pointing(info: FrameInfo, shape: tuple[int, int]) -> Pointing:
-    if info.ra_deg is None or info.dec_deg is None:
-        raise UnsolvedError(
-            "no_pointing", "its header does not say where it points: give it RA and DEC"
-        )
-    if info.pixel_scale_arcsec is None:
-        raise UnsolvedError(
-            "no_scale",
-            "neither its header nor its camera's profile says how large a pixel is on the sky: "
-            "give the profile pixel_scale_arcsec",
-        )
-    width_deg = max(shape) * info.pixel_scale_arcsec / 3600
-    radius_deg = max(POINTING_DEG, POINTING_FIELDS * width_deg)
-    return Pointing(info.ra_deg, info.dec_deg, info.pixel_scale_arcsec, radius_deg)
-
-
-def _around(pointing: Pointing, shape: tuple[int, int], ask: AskCatalogue) -> Sequence[Reference]:
-    """Return what catalogues hold of all the sky that is searched."""
-    half_deg = float(np.hypot(*shape)) / 2 * pointing.scale_arcsec / 3600
-    reach_deg = REACH * pointing.radius_deg + half_deg
-    found = ask(pointing.ra_deg, pointing.dec_deg, reach_deg)
-    if not found:
-        raise UnsolvedError(
-            "not_covered",
-            "no catalogue of this site covers where the frame points: load one that does",
-        )
-    return found
-
-
-def _solved(
-    detected: Detected,
-    shape: tuple[int, int],
-    references: Sequence[Reference],
-    pointing: Pointing,
-) -> tuple[Solution, Reference]:
-    """Return the place the first catalogue proves, its stars numbered as the frame's sources."""
-    sources = detected.sources
-    chosen = sources.like_stars(detected.fwhm_pix)
-    stars = StarList(sources.x[chosen], sources.y[chosen], sources.error_pix[chosen], shape)
-    failures: list[UnsolvedError] = []
-    for reference in references:
-        try:
-            found = solve(stars, SkyList(reference.ra_deg, reference.dec_deg), pointing)
-        except UnsolvedError as error:
-            failures.append(error)
-            continue
-        return replace(found, stars=chosen[found.stars]), reference
-    raise failures[0]
-
-
 def _zero_point(
     solution: Solution | None,
     light: Reference | None,
     measured: tuple[Detected, Apertures],
     info: FrameInfo,
-) -> tuple[ZeroPoint | None, str]:
+) -> tuple[ZeroPoint | None, str, Indices | None]:
+    """Return the zero point or why there is none, and the sources it was tried with."""
     if solution is None:
-        return None, "the frame is not solved"
+        return None, "the frame is not solved", None
     if light is None:
-        return None, f"no catalogue of its sky has a band for {info.band or 'this frame'}"
+        return None, f"no catalogue of its sky has a band for {info.band or 'this frame'}", None
     if not info.exptime_s:
-        return None, "the exposure time is not known"
+        return None, "the exposure time is not known", None
     detected, apertures = measured
     stars, known = _matched(solution, light, detected)
     # Faint stars sit on whatever unevenness is left of the sky: the bright ones tell better.
@@ -254,19 +233,23 @@ def _zero_point(
     colour = light.colour[known] if light.colour is not None else None
     if colour is not None and not has_colour_range(colour):
         colour = None
+    ny, nx = detected.background.shape
     try:
-        zero = fit_zero_point(
+        zero = choose_zero_point(
             CalibrationStars(
                 flux_per_s=apertures.total[stars] / info.exptime_s,
                 flux_error_per_s=apertures.total_error[stars] / info.exptime_s,
                 mag=light.mag[known],
                 mag_error=np.maximum(light.mag_error[known], LEAST_MAG_ERROR),
                 colour=colour,
+                x=2 * detected.sources.x[stars] / max(1, nx - 1) - 1,
+                y=2 * detected.sources.y[stars] / max(1, ny - 1) - 1,
             )
         )
     except NoZeroPointError as error:
-        return None, str(error)
-    return zero, ""
+        return None, str(error), None
+    doubt = float(MAG_OF_LN * apertures.growth_error[BEST] / apertures.growth[BEST])
+    return replace(zero, systematic_mag=doubt), "", stars
 
 
 def _matched(solution: Solution, light: Reference, detected: Detected) -> tuple[Indices, Indices]:

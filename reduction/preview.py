@@ -170,7 +170,8 @@ def palette(cmap: str) -> Palette:
     Parameters
     ----------
     cmap : str
-        One of `COLOUR_MAPS`, without case; ``_r`` behind it turns it round.
+        One of `COLOUR_MAPS`, without case, or of matplotlib's, as it spells them; ``_r`` behind
+        it turns it round.
 
     Returns
     -------
@@ -186,9 +187,18 @@ def palette(cmap: str) -> Palette:
     plain = name.removesuffix("_r")
     plain = _ALIASES.get(plain, plain)
     if plain not in COLOUR_MAPS:
-        raise ValueError(f"there is no colour map {cmap!r}; choose one of {', '.join(COLOUR_MAPS)}")
+        return _of_matplotlib(cmap)
     colours = _cubehelix() if plain == "cubehelix" else _interpolated(_CONTROL[plain])
     return colours[::-1].copy() if name.endswith("_r") else colours
+
+
+def _of_matplotlib(cmap: str) -> Palette:
+    from matplotlib import colormaps  # slow to import, and seldom asked for
+
+    if cmap not in colormaps:
+        raise ValueError(f"there is no colour map {cmap!r}; choose one of {', '.join(COLOUR_MAPS)}")
+    colours: Palette = colormaps[cmap](np.linspace(0, 1, 256), bytes=True)[:, :3].copy()
+    return colours
 
 
 def _rgb(colour: int) -> tuple[int, int, int]:
@@ -312,7 +322,7 @@ def resized(data: FloatPlane, width: int) -> FloatPlane:
     data : float32 array, ``(ny, nx)``
         NaN takes the median of the plane, so that it does not spread.
     width : int
-        In pixels; 0, or more than the plane has, keeps its size.
+        In pixels; 0, or more than the plane has, gives `data` itself.
 
     Returns
     -------
@@ -320,12 +330,12 @@ def resized(data: FloatPlane, width: int) -> FloatPlane:
         The aspect ratio is kept to half a pixel.
     """
     ny, nx = data.shape
-    plane = data.astype(np.float32)
+    plane: FloatPlane = data.astype(np.float32, copy=False)
     if width <= 0 or width >= nx:
         return plane
     good = np.isfinite(plane)
     if not good.all():
-        plane[~good] = np.median(plane[good]) if good.any() else 0
+        plane = np.where(good, plane, np.median(plane[good]) if good.any() else np.float32(0))
     size = width, max(1, round(ny * width / nx))
     return np.asarray(Picture.fromarray(plane).resize(size, Picture.Resampling.BOX))
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 import numpy as np
 
 from reduction import fitswrite
+from reduction.astrometry import warm as astrometry_warm
 from reduction.badpixels import cold_pixels, hot_pixels
 from reduction.bias import BiasParams, combine_bias
 from reduction.calibrate import PlanParams, plan_calibration
@@ -31,6 +32,7 @@ from reduction.masters import (
     with_overscans,
 )
 from reduction.pedestal import Calibrations, DarkFrame
+from reduction.photometry import warm as photometry_warm
 from reduction.readout import native_rows
 from reduction.saturation import SaturationParams, flag_bleeding, saturated_columns
 from reduction.seams import match_amplifiers
@@ -359,6 +361,8 @@ def warm() -> None:
         hit[20, 20:23] += 5000
         _warm_with(*(plane.astype(dtype) for plane in (dim, bright, hit)))
     fitswrite.warm()
+    photometry_warm.warm()
+    astrometry_warm.warm()
 
 
 def _warm_with(pixels: RawPlane, lit: RawPlane, hit: RawPlane) -> None:

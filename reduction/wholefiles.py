@@ -78,7 +78,7 @@ def stage(path: Path, pieces: Iterable[memoryview], *, size: int, digest: bool =
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb", buffering=0) as file:
-            _reserve(file.fileno(), size)
+            reserve(file.fileno(), size)
             for piece in pieces:
                 if digest:
                     sha256.update(piece)
@@ -90,8 +90,10 @@ def stage(path: Path, pieces: Iterable[memoryview], *, size: int, digest: bool =
     return Staged(path, temporary, size, sha256.hexdigest() if digest else "")
 
 
-def _reserve(descriptor: int, size: int) -> None:
+def reserve(descriptor: int, size: int) -> None:
     """Take the room for a file before its first byte: a full disk is known at once.
+
+    Of a file that is mapped it must be known: there a full disk ends the process.
 
     A file system that need not look for room with every block takes the bytes with a third less
     work (ext4).

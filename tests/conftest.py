@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app import config, create_app
 from app.db import db
 from app.models import User
-from app.services import accounts, browser_sessions
+from app.services import accounts, browser_sessions, settings
 from tests.factories import make_user
 
 
@@ -88,6 +88,18 @@ def sign_in(client: FlaskClient, user: User, csrf: str = "c") -> FlaskClient:
 @pytest.fixture
 def client(app: Flask, observer: User) -> FlaskClient:
     return client_of(app, observer)
+
+
+@pytest.fixture
+def members_only(staff: User) -> None:
+    """Frames are their proposals' people's."""
+    settings.change("access", "visibility", "members", by=staff)
+
+
+@pytest.fixture
+def no_settling(app: Flask, staff: User) -> None:
+    """Files count as complete at once."""
+    settings.change("scan", "settle_s", 0, by=staff)
 
 
 @pytest.fixture

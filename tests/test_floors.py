@@ -15,7 +15,14 @@ FLOORS = (
     ("app.startup", "app.demo"),
     ("app",),
     ("app.cli",),
-    ("app.schema", "app.supervisor", "app.queue_server", "app.refcat_commands"),
+    (
+        "app.schema",
+        "app.supervisor",
+        "app.queue_server",
+        "app.refcat_commands",
+        "app.source_commands",
+        "app.task_commands",
+    ),
     (
         "app.api.atlas",
         "app.api.bhtom",
@@ -31,6 +38,7 @@ FLOORS = (
     ("app.db", "app.logs"),
     ("app.paths",),
     ("app.config", "app.errors", "app.wording"),
+    ("reduction.filerepair",),
     ("reduction.recipes", "reduction.fitsio", "reduction.simulate"),
     ("reduction",),
     ("reduction.stats",),

@@ -26,9 +26,14 @@ PUBLIC: Final = frozenset(
         "health.healthz",
         "splus.login",  # the sign-in calls of the faces
         "stdweb.obtain_token",
+        "stdweb_prefixed.obtain_token",
         "bhtom.obtain_token",
         "atlas.obtain_token",
         "splus.media",  # decides by the setting access.media_open
+        "stdweb.list_reference",  # names of filters and catalogues, of nothing of this site
+        "stdweb.show_reference",
+        "stdweb_prefixed.list_reference",
+        "stdweb_prefixed.show_reference",
     }
 )
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})

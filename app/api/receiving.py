@@ -42,18 +42,23 @@ class Received:
 
 
 @contextmanager
-def received(at: Snapshot) -> Iterator[Received]:
+def received(
+    at: Snapshot, *, any_name: bool = False, needs_file: bool = True
+) -> Iterator[Received]:
     """Take the files of the request in; what nobody moved away is gone afterwards.
+
+    With `any_name` they need not be called as FITS files are.
 
     Raises
     ------
     InvalidRequestError
-        If there is no file, or more than a request may bring; the message says what to do.
+        If there is no file where one is needed, or more than a request may bring; the message
+        says what to do.
     """
-    with staging(at) as room:
+    with staging(at, any_name=any_name) as room:
         room.check_room(min(request.content_length or 0, room.room_bytes))
         values = {**_flat(request.args), **_read(room)}
-        if not room.arrived:
+        if needs_file and not room.arrived:
             raise InvalidRequestError(file=f"There is no file in the request. {HOW}")
         fields = Fields({name: value for name, value in values.items() if value is not None})
         yield Received(fields, list(room.arrived), room)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.db import utcnow
 from app.models import Job, JobState
-from app.services import courier, events, jobs, leftovers, settings, turns
+from app.services import courier, events, jobs, leftovers, quality, settings, turns
 from app.services.courier import BEAT_S, Delivery
 from app.wording import counted
 
@@ -129,6 +129,7 @@ class Dispatcher:
         if forgotten:
             log.info("deleted with their logs: %s", counted(forgotten, "old job"))
         leftovers.sweep()
+        quality.mark_anew_if_due()  # thresholds of config.toml, or of a new version
 
 
 class Clock:

@@ -16,13 +16,22 @@ from app.jobs.skywork import SkyFacts, SkyWork
 from app.jobs.storing import Prepared
 from app.jobs.wishes import RECIPE, Way, Wishes
 from app.models import Block, BlockFrame, BlockKind, Frame
-from app.services import calibrations, events, products
+from app.services import (
+    calibrations,
+    cone,
+    events,
+    products,
+    quality,
+    reduction_status,
+    settings,
+    source_files,
+)
 from app.services.block_members import label, shortcoming
 from app.services.calibration_key import Tolerances, mixture
 from app.services.calibrations import CalibrationChoice
-from app.services.frames import OVERSCAN_BIAS_FLAT
 from app.services.processing import EXISTING
 from app.services.products import Made
+from app.services.quality import Thresholds
 from reduction import headers, recipes
 from reduction.calibrate import PlanParams
 from reduction.errors import BadFileError, NotEnoughFramesError, ReductionError
@@ -81,6 +90,7 @@ def reduce(context: JobContext, block: Block) -> None:
     _check_unmixed(context, block)
     with WriteBehind() as behind:
         sky = SkyWork.of(_code(context))
+        sky.warn_of_loss(block, context.log)
         run = _Run(_wishes(context), MasterShelf(context.paths), behind, sky)
         while not _is_reduced(context, block, run):
             context.log.info("%s: frames joined it meanwhile", label(block))
@@ -157,7 +167,7 @@ def _reduce_entry(context: JobContext, entry: BlockFrame, run: _Run) -> None:
     except ReductionError as error:
         _leave_out(context, entry, str(error), run)
         return
-    result = way.judged(_explained(result, choice))
+    result = run.sky.noted(way.judged(_explained(result, choice)), exposure)
     facts = run.sky.put(result.image, exposure, context.log)
     _send(context, entry, _Reduced(exposure, result, masters, way, facts), run)
 
@@ -171,7 +181,14 @@ def _is_unchanged(
         return False
     content = products.content(raw, raw.content_sha256)
     expected = _fingerprint(run, run.wishes.of(raw), content, masters)
-    return product.fingerprint == expected and (context.paths.data / product.path).is_file()
+    return product.fingerprint == expected and _is_whole(context, product)
+
+
+def _is_whole(context: JobContext, product: Frame) -> bool:
+    """Tell whether the files of a result are there."""
+    had_sources = product.n_sources is not None
+    is_there = (context.paths.data / product.path).is_file()
+    return is_there and (not had_sources or source_files.are_kept(product))
 
 
 def _fingerprint(run: _Run, way: Way, content: str, masters: dict[str, Frame]) -> str:
@@ -221,11 +238,10 @@ class _Reduced:
     facts: SkyFacts
     fingerprint: str = ""  # when it was made
 
-    @property
-    def status(self) -> int:
-        """MAR's status: its first step counts as done if bias and flat are both applied."""
+    def status(self, raw: Frame, code: str) -> int:
+        """Return MAR's status of it."""
         done = {*self.result.done, *self.exposure.info.done}
-        return OVERSCAN_BIAS_FLAT if {"bias", "flat"} <= done else 0
+        return reduction_status.status_of(raw, code, done, self.facts.columns)
 
 
 def _send(context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run) -> None:
@@ -245,7 +261,11 @@ def _send(context: JobContext, entry: BlockFrame, reduced: _Reduced, run: _Run) 
     sent = replace(reduced, fingerprint=_fingerprint(run, reduced.way, content, reduced.masters))
     relative, image = storing.reduced_path(raw), result.image
     run.behind.send(
-        partial(storing.prepare, context.paths, relative, image, (cards, reduced.facts.cards)),
+        partial(
+            storing.prepare,
+            *(context.paths, relative, image, (cards, reduced.facts.cards)),
+            table=reduced.facts.table,
+        ),
         partial(_store, context, entry, sent, run),
         size=image.data.nbytes + image.variance.nbytes + image.mask.nbytes,
     )
@@ -266,12 +286,17 @@ def _store(
     before = entry.product.path if entry.product else None
     with context.checkpoint():
         raw.content_sha256 = exposure.sha256
-        product = products.store_reduced(entry, result, made, reduced.status)
+        status = reduced.status(raw, _code(context))
+        product = products.store_reduced(entry, result, made, status)
         product.technique = str(exposure.info.technique)
         product.outdated = _outdated(reduced, raw, run)
         for name, value in reduced.facts.columns.items():
             setattr(product, name, value)
+        quality.store(quality.judge_alone(Thresholds.of(context.settings), Frame.id == product.id))
+        cone.place(product, reduced.facts.cells)
     storing.remove_replaced(context, before, made.written.path)
+    named = {made.written.path, before or made.written.path}
+    storing.remove_other_sources(context, sorted(named), made.written.sources)
     run.reduced += 1
     run.spare = result.image
     context.log.info(
@@ -299,7 +324,10 @@ def _outdated(reduced: _Reduced, raw: Frame, run: _Run) -> str | None:
 
 
 def _finish(context: JobContext, block: Block, run: _Run) -> None:
+    made = [entry.product_id for entry in block.entries if entry.product_id is not None]
+    verdicts = quality.judge_frames(made, Thresholds.of(settings.snapshot()))
     with context.finish(run.result):
+        quality.store(verdicts)
         db.session.refresh(block)
         if not {entry.frame_id for entry in block.entries} <= run.done:
             raise MembersChangedError

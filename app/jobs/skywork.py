@@ -2,25 +2,37 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
+from app.models import Block
 from app.services import refcats, reference_stars, sky_columns
+from app.wording import counted
+from reduction.astrometry.footprint import cells_of
 from reduction.cards import ProductCard
 from reduction.errors import ReductionError
-from reduction.exposure import Exposure
+from reduction.exposure import Calibrated, Exposure
+from reduction.frameinfo import FrameInfo
 from reduction.headers.sky import sky_cards
 from reduction.image import Image
 from reduction.onsky import CHAIN_VERSION, OnSky, put_on_sky
+from reduction.photometry.catalogue import SourceTable, source_table
+
+SPECTROSCOPY: Final = "spectroscopy"
 
 
 @dataclass(frozen=True, slots=True)
 class SkyFacts:
-    """What was found of a frame: cards for the header of its pixels, columns for its row."""
+    """What was found of a frame: cards for the header of its pixels, columns for its row.
+
+    With its sources, and the cells of the sky it reaches into.
+    """
 
     cards: Sequence[ProductCard] = ()
     columns: Mapping[str, Any] = field(default_factory=sky_columns.none)
+    table: SourceTable | None = None
+    cells: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,27 @@ class SkyWork:
         is_wanted = "am" in code
         return cls(is_wanted, _key() if is_wanted else "")
 
+    def warn_of_loss(self, block: Block, log: logging.Logger) -> None:
+        """Say in the log what frames lose that were put on the sky before, and are not now.
+
+        Their files are written anew without it, and their rows must say what the files do.
+        """
+        if self.is_wanted:
+            return
+        had = sum(1 for entry in block.entries if entry.product and entry.product.sky_state)
+        if had:
+            log.warning(
+                "the step am is left out: what was known of the place and the zero point of %s is "
+                "dropped; process the block with all steps to have it again",
+                counted(had, "frame"),
+            )
+
+    def noted(self, result: Calibrated, exposure: Exposure) -> Calibrated:
+        """Return a result with a note where nobody wanted it on the sky."""
+        if self.is_wanted or exposure.info.technique == SPECTROSCOPY:
+            return result
+        return replace(result, notes=[*result.notes, sky_columns.LEFT_OUT])
+
     def put(self, image: Image, exposure: Exposure, log: logging.Logger) -> SkyFacts:
         """Return what was found of a calibrated frame, nothing where it is not looked at.
 
@@ -43,16 +76,28 @@ class SkyWork:
         is reduced all the same.
         """
         info = exposure.info
-        if not self.is_wanted or info.technique == "spectroscopy":
+        if not self.is_wanted or info.technique == SPECTROSCOPY:
             return SkyFacts()
         try:
-            found = put_on_sky(image, info, reference_stars.asker(info.band, info.mid_utc))
+            asker = reference_stars.asker(info.band, info.mid_utc)
+            found = put_on_sky(image, info, asker, reference_stars.elsewhere())
         except ReductionError as error:
             log.warning("%s: %s", exposure.name, error)
             return SkyFacts()
         log.info("%s: %s", exposure.name, told(found))
-        ny, nx = image.data.shape
-        return SkyFacts(sky_cards(found, (ny, nx)), sky_columns.columns(found, (ny, nx)))
+        return facts_of(found, info, image)
+
+
+def facts_of(found: OnSky, info: FrameInfo, image: Image) -> SkyFacts:
+    """Return what is kept of what was found of a frame."""
+    ny, nx = image.data.shape
+    solution = found.solution
+    return SkyFacts(
+        sky_cards(found, (ny, nx)),
+        sky_columns.columns(found, (ny, nx)),
+        source_table(found, info, image),
+        cells_of(solution.wcs, (ny, nx)).tolist() if solution is not None else (),
+    )
 
 
 def told(found: OnSky) -> str:
@@ -68,7 +113,7 @@ def told(found: OnSky) -> str:
     )
     return (
         f"solved at {wcs.crval[0]:.5f} {wcs.crval[1]:+.5f}, {wcs.scale_arcsec:.4f} arcsec a pixel, "
-        f"{found.rms_arcsec:.3f} arcsec on stars left out; {light}"
+        f"{found.rms_arcsec:.3f} arcsec on stars left out, found by its {found.found_by}; {light}"
     )
 
 

@@ -4,7 +4,7 @@ import errno
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,11 +13,14 @@ from app.errors import UnavailableError
 from app.jobs.runner import JobContext
 from app.models import Block, BlockKind, Frame
 from app.paths import Paths
+from app.services import source_files
 from app.services.previews import THUMB_WIDTH
 from app.services.products import Written
 from reduction import fitsio, preview
 from reduction.cards import ProductCard
 from reduction.image import Image
+from reduction.photometry import parquet
+from reduction.photometry.catalogue import SourceTable
 from reduction.wholefiles import Staged, stage
 
 _MEGABYTE: Final = 1_000_000
@@ -82,17 +85,20 @@ Cards = tuple[Sequence[ProductCard], Sequence[ProductCard]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A product and its small picture on the disk, under names that nobody looks for yet."""
+    """A product with picture and sources on the disk, under names that nobody looks for yet."""
 
     relative: str
     thumb: str
     product: Staged
     picture: Staged
+    sources: Staged | None = None
 
     def discard(self) -> None:
-        """Remove both, unless they have their names by now."""
+        """Remove them, but those that have their names by now."""
         self.product.discard()
         self.picture.discard()
+        if self.sources is not None:
+            self.sources.discard()
 
 
 def write(
@@ -109,10 +115,12 @@ def write(
     return put(context, prepare(context.paths, relative, image, (cards, ())))
 
 
-def prepare(at: Paths, relative: str, image: Image, cards: Cards) -> Prepared:
-    """Write a product and its small picture beside their places; may run in another thread.
+def prepare(
+    at: Paths, relative: str, image: Image, cards: Cards, table: SourceTable | None = None
+) -> Prepared:
+    """Write a product and what goes with it beside their places; may run in another thread.
 
-    `cards` are those of the file, and those of its pixels.
+    `cards` are those of the file, and those of its pixels; `table` holds its sources.
 
     Raises
     ------
@@ -121,15 +129,21 @@ def prepare(at: Paths, relative: str, image: Image, cards: Cards) -> Prepared:
     """
     path = at.data / relative
     thumb = f"THUMBS/{relative.removesuffix('.fits')}.png"
-    with _room_needed(at):
+    with _room_needed(at), ExitStack() as undone:
         path.parent.mkdir(parents=True, exist_ok=True)
         product = fitsio.stage_product(path, image, cards[0], sci_cards=cards[1])
-        try:
-            picture = _picture(at.data / thumb, image)
-        except BaseException:
-            product.discard()
-            raise
-    return Prepared(relative, thumb, product, picture)
+        undone.callback(product.discard)
+        picture = _picture(at.data / thumb, image)
+        undone.callback(picture.discard)
+        sources = source_file(at, relative, product.sha256, table) if table is not None else None
+        undone.pop_all()
+    return Prepared(relative, thumb, product, picture, sources)
+
+
+def source_file(at: Paths, relative: str, sha256: str, table: SourceTable) -> Staged:
+    """Write the sources of a product with this content beside it, under no name yet."""
+    content = parquet.packed(table)
+    return stage(at.data / source_files.name_of(relative, sha256), [content], size=len(content))
 
 
 def _picture(path: Path, image: Image) -> Staged:
@@ -146,6 +160,8 @@ def put(context: JobContext, prepared: Prepared) -> Written:
     try:
         context.look_again()
         with _room_needed(context.paths):
+            if prepared.sources is not None:
+                prepared.sources.put()
             prepared.picture.put()
             prepared.product.put()
     except BaseException:
@@ -157,6 +173,7 @@ def put(context: JobContext, prepared: Prepared) -> Written:
         sha256=prepared.product.sha256,
         header_text=prepared.product.header_text,
         thumb=prepared.thumb,
+        sources=prepared.sources.path.name if prepared.sources is not None else None,
     )
 
 
@@ -176,3 +193,11 @@ def remove_replaced(context: JobContext, before: str | None, now: str) -> None:
     """Delete the file a product had before under another name, after its row names the new one."""
     if before is not None and before != now:
         (context.paths.data / before).unlink(missing_ok=True)
+
+
+def remove_other_sources(context: JobContext, products: Sequence[str], kept: str | None) -> None:
+    """Delete sources found on what products were before, and on what never got its row."""
+    for relative in products:
+        for path in source_files.beside(context.paths.data / relative):
+            if path.name != kept:
+                path.unlink(missing_ok=True)

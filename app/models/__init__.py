@@ -13,7 +13,7 @@ from app.models.frames import (
 from app.models.jobs import OPEN_STATES, Job, JobNeed, JobState
 from app.models.observatory import Camera
 from app.models.settings import Event, StoredSetting
-from app.models.tasks import Preset, Task, TaskStep, task_groups
+from app.models.tasks import Preset, Task, TaskStep, task_frames, task_groups
 from app.models.users import (
     AuditEntry,
     BrowserSession,
@@ -59,5 +59,6 @@ __all__ = [
     "group_members",
     "proposal_groups",
     "proposal_members",
+    "task_frames",
     "task_groups",
 ]

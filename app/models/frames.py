@@ -205,5 +205,5 @@ class FrameCell(Base):
     __tablename__ = "frame_cells"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    cell: Mapped[int] = mapped_column(primary_key=True)  # nested numbering
+    cell: Mapped[int] = mapped_column(primary_key=True)  # 4^(order + 1) + nested number
     frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id"), primary_key=True, index=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Table
+from sqlalchemy import Column, ForeignKey, Integer, Table
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, utcnow
@@ -27,6 +27,13 @@ task_groups = Table(
     Base.metadata,
     Column("task_id", ForeignKey("tasks.id"), primary_key=True),
     Column("group_id", ForeignKey("groups.id"), primary_key=True, index=True),
+)
+# Of what a task is made. No foreign key to the frames: it is to be told of one that is gone, too.
+task_frames = Table(
+    "task_frames",
+    Base.metadata,
+    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("frame_id", Integer, primary_key=True, autoincrement=False),
 )
 
 

@@ -11,6 +11,7 @@ from app.pages import (  # imported for their views, which register themselves
     docs,
     files,
     frame_list,
+    frame_sky,
     frames,
     groups,
     health,
@@ -24,10 +25,17 @@ from app.pages import (  # imported for their views, which register themselves
     proposals,
     settings,
     sign_in,
+    sources,
+    task,
+    task_files,
+    tasks,
+    trends,
+    upload,
 )
 
 VIEWS = (
-    *(account, blocks, docs, files, frame_list, frames, jobs, live, nights, people, settings),
-    *(audit_log, deletion, groups, invitation, person, proposal_reduction, proposals, sign_in),
+    *(account, blocks, docs, files, frame_list, frame_sky, frames, jobs, live, nights),
+    *(people, settings, audit_log, deletion, groups, invitation, person, proposal_reduction),
+    *(proposals, sign_in, sources, task, task_files, tasks, trends, upload),
 )
 BLUEPRINTS: tuple[Blueprint, ...] = (base.blueprint, health.blueprint)

@@ -17,6 +17,7 @@ from app.api import throttle
 from app.api.auth import csrf_token, user_or_none
 from app.errors import AppError, InvalidRequestError, NotAuthenticatedError
 from app.services import settings
+from app.services.quality import MARKS
 from app.services.texts import storable
 
 blueprint = APIBlueprint("pages", __name__, enable_openapi=False)
@@ -41,8 +42,11 @@ _FACES: Final = frozenset(
     }
 )
 
-# Views that look at each parameter themselves, and answer a program in JSON.
-_READ_BY_FIELD: Final = frozenset({"pages.list_frames"})
+# Views that look at each parameter themselves: one answers a program in JSON, the others take
+# bodies too large to be read twice.
+_READ_BY_FIELD: Final = frozenset(
+    {"pages.list_frames", "pages.submit_upload", "pages.add_task_file"}
+)
 
 _SENTENCES: Final[Mapping[int, str]] = {
     400: "The server could not make sense of this request.",
@@ -93,6 +97,7 @@ def _page_context() -> dict[str, Any]:
     return {
         "user": user_or_none(),
         "csrf_token": csrf_token,
+        "quality_meaning": MARKS.get,
         "site_name": lambda: _snapshot().text("site.name"),
     }
 

@@ -11,6 +11,7 @@ from app.models import Block, BlockKind
 from app.pages.base import back, blueprint, row_number
 from app.pages.nights import parse_night
 from app.services import access, audit, blocks, lineage, nights, plan
+from app.services.sky_columns import LEFT_OUT
 from app.wording import counted
 
 
@@ -116,6 +117,7 @@ def show_block(block_id: int) -> ResponseReturnValue:
         "products": {product.id: product for product in members.products},
         "left_out": {entry.frame_id: entry.left_out for entry in block.entries},
         "product_of": {entry.frame_id: entry.product_id for entry in block.entries},
+        "off_sky": sum(LEFT_OUT in product.notes for product in members.products),
         "parts": nights.counted(user, nights.parts_of(user, block)),
         "contains": "" if access.hiding_blocks(user, [block.id]) else block.contains,
         "label": blocks.label(block),

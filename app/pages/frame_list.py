@@ -14,13 +14,14 @@ from app.models import User
 from app.pages.base import blueprint
 from app.pages.nights import LEVELS, level_of
 from app.services import listing
+from app.services.quality import MARKS
 from reduction.frameinfo import FrameKind
 
 _JSON: Final = "application/json"
 _FORMATS: Final = ("html", "json")
 _FILTERS: Final = (
     *("night", "from", "to", "kind", "level", "band", "camera", "object"),
-    *("valid", "state", "name_has", "proposal"),
+    *("valid", "state", "mark", "name_has", "proposal"),
 )
 _KNOWN: Final = frozenset({*_FILTERS, "limit", "after", "format"})
 _MAX_LEVEL: Final = 5
@@ -63,6 +64,7 @@ def _show(user: User) -> ResponseReturnValue:
         kinds=tuple(FrameKind),
         levels=LEVELS,
         states=tuple(listing.STATES),
+        marks=tuple(MARKS),
     )
 
 
@@ -111,6 +113,7 @@ def _wanted(asked: Fields) -> listing.Wanted:
         state=asked.text("state") or None,
         contains=asked.text("name_has") or "",
         proposal=asked.text("proposal") or None,
+        mark=asked.text("mark") or None,
     )
 
 

@@ -8,18 +8,20 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from flask import Flask, Response, current_app
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import config
 from app.api.auth import asker, current_user
+from app.db import db
 from app.errors import ThrottledError
-from app.models import User
+from app.models import Job, Task, User
 from app.pages.base import blueprint
 from app.services import access, events
 
@@ -29,6 +31,8 @@ LONGEST_S: Final = 600.0  # then the browser connects anew, perhaps to another p
 PER_USER: Final = 8
 _KEPT: Final = 1000
 _EXTENSION: Final = "coelostat.live"
+# Changes of what somebody owns, by topic, which also names the id.
+_OWNED: Final[Mapping[str, type[Task] | type[Job]]] = {"task": Task, "job": Job}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,26 +171,49 @@ class Stream:
         while self._goes_on() and time.monotonic() < ends:
             found = self._watching.after(last_id, self)
             last_id = found[-1].id if found else last_id
-            sees_all = self._sees_all()
-            if sees_all is None:
+            known = self._known_of(found)
+            if known is None:
                 return
-            said = [change.as_text(is_discreet=not sees_all) for change in found]
+            said = [change.as_text(is_discreet=change.id not in known) for change in found]
             yield "".join(said) or ": still here\n\n"
         if not self.is_wanted:
             yield "event: rest\ndata: {}\n\n"  # a newer page of the same person took the place
 
-    def _sees_all(self) -> bool | None:
-        """Tell whether no frame is hidden from who is listening; None where nobody may."""
+    def _known_of(self, found: Sequence[Change]) -> Collection[int] | None:
+        """Return which changes who is listening may know in full; None where nobody may."""
         try:
             with self._watching.app.app_context():
                 user = self._who()
-                return None if user is None else access.sees_every_frame(user)
+                return None if user is None else _known_to(user, found)
         except SQLAlchemyError as error:  # the browser connects anew, and is asked again
             self._watching.app.logger.warning("a live page ends, nobody can be asked: %s", error)
             return None
 
     def _goes_on(self) -> bool:
         return self.is_wanted and not self._watching.is_stopping
+
+
+def _known_to(user: User, found: Sequence[Change]) -> Collection[int]:
+    """Return the ids of the changes whose subject `user` may know.
+
+    Staff all, others none while frames are hidden from them; of tasks and jobs, those they see.
+    """
+    if access.is_staff(user):
+        return {change.id for change in found}
+    if not access.sees_every_frame(user):
+        return ()
+    seen = {topic: _seen(user, topic, found) for topic in _OWNED}
+    return {c.id for c in found if c.topic not in seen or c.subject.get(c.topic) in seen[c.topic]}
+
+
+def _seen(user: User, topic: str, found: Sequence[Change]) -> Collection[int]:
+    """Return which tasks, or jobs, of these changes `user` sees."""
+    model, told = _OWNED[topic], {c.subject.get(topic) for c in found if c.topic == topic}
+    if not told:
+        return ()
+    return set(
+        db.session.scalars(select(model.id).where(model.id.in_(told), access.may_see(user, model)))
+    )
 
 
 @blueprint.get("/events/")

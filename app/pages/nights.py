@@ -11,7 +11,7 @@ from app import config, paths
 from app.api.auth import current_user
 from app.errors import InvalidRequestError, NotFoundError
 from app.pages.base import back, blueprint, row_number
-from app.services import ingest, nights, plan, raw_files, settings
+from app.services import ingest, nights, plan, quality, raw_files, settings, trends
 from app.services.frames import FrameFilters
 from app.wording import counted
 
@@ -82,6 +82,7 @@ def show_night(name: str) -> ResponseReturnValue:
         night,
         _filters(),
         problems_only="problems" in request.args,
+        mark=request.args.get("mark"),
         after_id=request.args.get("after", type=row_number),
     )
     shown = {"page": page, "name": name, "night": night, "filters": request.args, "level": _level()}
@@ -94,6 +95,8 @@ def show_night(name: str) -> ResponseReturnValue:
         after=after,
         facets=nights.facets(user, night),
         levels=LEVELS,
+        marks=quality.counts_of_night(user, night),
+        has_trends=night is not None and trends.has_any(user, night),
         **shown,
         **sources(),
     )

@@ -12,7 +12,7 @@ from app.config import OPERATIONAL, Setting
 from app.db import transaction
 from app.errors import InvalidRequestError, NotAllowedError
 from app.pages.base import blueprint
-from app.services import settings
+from app.services import quality, settings
 
 
 @blueprint.get("/settings/")
@@ -54,6 +54,7 @@ def change_settings() -> ResponseReturnValue:
             if config.coerce(setting, value) != now.values[setting.name]:
                 settings.change(section, setting.item, value, by=user)
                 changed.append(setting.item)
+    quality.mark_anew_if_due()
     said = f"Changed: {', '.join(changed)}." if changed else "Nothing was different."
     flash(said, section)  # shown in that section: the page's own messages are out of sight there
     return redirect(url_for("pages.show_settings", _anchor=section), HTTPStatus.SEE_OTHER)

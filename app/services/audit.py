@@ -9,10 +9,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, String, cast, literal, or_, select
 
 from app.db import db
-from app.models import AuditEntry, Block, Frame, Group, Proposal, User
+from app.models import AuditEntry, Block, Frame, Group, Proposal, Task, User
 from app.services.texts import storable
 
-Subject = Block | Frame | Proposal | User | Group | str
+Subject = Block | Frame | Proposal | User | Group | Task | str
 PAGE: Final = 100
 NOBODY: Final = "the program"  # and whoever sits at its command line
 
@@ -23,6 +23,7 @@ _NAMES: Final[Mapping[str, tuple[Any, Any]]] = {
     "proposal": (Proposal.id, Proposal.code),
     "user": (User.id, User.username),
     "group": (Group.id, Group.name),
+    "task": (Task.id, Task.original_name),
 }
 _OF_ROW: Final = re.compile(rf"({'|'.join(_NAMES)}) (\d{{1,18}})")
 _SEARCHED: Final = ("proposal", "user", "group")  # by a part of the name; frames are too many

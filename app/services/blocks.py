@@ -13,6 +13,7 @@ from app.services import access, audit, block_members, events, frames, processin
 from app.services.block_members import Chosen, label
 from app.wording import counted
 
+PROCESSED: Final = 1  # MAR's status of a block
 _GROUPED: Final = frozenset({BlockKind.FLAT, BlockKind.SCI})  # kinds that come in bands
 
 
@@ -157,7 +158,10 @@ def toggle_valid(block: Block, *, by: User | None = None) -> Block:
 
 
 def set_status(block: Block, status: int, *, by: User | None = None) -> Block:
-    """Set a block's status; a lower one makes the next run redo it, and what is in it."""
+    """Set a block's status; a lower one makes the next run redo it, and what is in it.
+
+    1 says that a block is processed, and nothing of how far its frames are.
+    """
     frames.check_status(status)
     with transaction():
         access.check_change_block(by, block)
@@ -165,7 +169,7 @@ def set_status(block: Block, status: int, *, by: User | None = None) -> Block:
         for part in [block, *block.children]:
             part.status = status
             for product in _products(part):
-                if product.status > status or status == 0:
+                if status == 0 or PROCESSED < status < product.status:
                     frames.lower(product, min(product.status, status))
             events.publish("block", block=part.id)
     return block

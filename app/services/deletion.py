@@ -31,7 +31,7 @@ from app.models import (
     User,
 )
 from app.paths import RAW_PREFIX
-from app.services import access, audit, events, frames, turns
+from app.services import access, audit, cone, events, frames, source_files, turns
 from app.services.block_members import label
 from app.services.processing import PROCESS_BLOCK
 from app.wording import counted
@@ -187,6 +187,7 @@ def _forget(found: Sequence[Frame]) -> list[int]:
     db.session.flush()
     db.session.execute(delete_rows(FrameParent).where(FrameParent.child_id.in_(ids)))
     db.session.execute(delete_rows(SuperflatLink).where(SuperflatLink.frame_id.in_(ids)))
+    cone.forget(ids)
     db.session.execute(delete_rows(Frame).where(Frame.id.in_(ids)))
     _mark_unreduced(raws)
     return blocks
@@ -235,9 +236,11 @@ def _mark_unreduced(raw_ids: Sequence[int]) -> None:
 
 
 def _files(found: Iterable[Frame]) -> list[_File]:
-    """Return the files and small pictures of frames, as they lie there now."""
+    """Return the files, small pictures and sources of frames, as they lie there now."""
     named = {path for frame in found for path in (frame.path, frame.thumb) if path}
     data = paths.current().data
+    for frame in found:
+        named |= {source_files.relative(path) for path in source_files.beside(data / frame.path)}
     there = [(path, data / path) for path in sorted(named)]
     return [_File(path, at.stat().st_mtime_ns) for path, at in there if at.is_file()]
 
@@ -272,6 +275,8 @@ def _remove(files: Iterable[_File]) -> None:
 
 
 def _is_named(path: str) -> bool:
+    if source_files.is_named(path):
+        return True
     query = select(Frame.id).where(or_(Frame.path == path, Frame.thumb == path))
     return db.session.scalar(query.limit(1)) is not None
 

@@ -12,7 +12,7 @@ from app.models import Block, BlockFrame, BlockKind, Frame, FrameParent, Level, 
 from app.services import access, audit, events
 
 MAX_STATUS: Final = 5
-OVERSCAN_BIAS_FLAT: Final = 1  # MAR's first step, the one that exists
+OVERSCAN_BIAS_FLAT: Final = 1  # MAR's first step
 _MASTER_KINDS: Final = (BlockKind.BIAS, BlockKind.DARK, BlockKind.FLAT)
 
 
@@ -130,9 +130,10 @@ def set_status(frame: Frame, status: int, *, by: User | None = None) -> Frame:
 
 
 def lower(frame: Frame, status: int) -> None:
-    """Set a status in the open transaction, and forget what makes a run skip the frame."""
+    """Set a status in the open transaction; a lower one forgets what makes a run skip the frame."""
+    is_lower = status < frame.status
     frame.status = status
-    if status >= OVERSCAN_BIAS_FLAT:
+    if status >= OVERSCAN_BIAS_FLAT and not is_lower:
         return
     for product in [frame, *products_of(frame)]:
         product.fingerprint = "" if product.level == Level.REDUCED else product.fingerprint

@@ -10,7 +10,7 @@ from sqlalchemy.orm import selectinload
 
 from app.db import db, transaction
 from app.errors import InvalidRequestError, NotFoundError
-from app.models import Group, Proposal, User, proposal_groups
+from app.models import Group, Proposal, User, proposal_groups, task_groups
 from app.services import access, audit
 from app.services.texts import checked, storable
 
@@ -92,6 +92,7 @@ def delete(group: Group, *, by: User) -> None:
         db.session.execute(
             delete_rows(proposal_groups).where(proposal_groups.c.group_id == group.id)
         )
+        db.session.execute(delete_rows(task_groups).where(task_groups.c.group_id == group.id))
         db.session.delete(group)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from app import paths
-from app.services import deletion, placing, staging, unrecorded
+from app.services import deletion, placing, source_files, staging, task_files, unrecorded
 from app.services.staging import ABANDONED_S
 
 _FOLDERS: Final = ("MASTERS", "PROCESSED", "THUMBS", ".uploaded")  # where files are put whole
@@ -19,18 +19,24 @@ _LOOK_EVERY_S: Final = 3600.0  # the folders of the products are large
 def sweep() -> int:
     """Remove files of deleted frames, of uploads and of products that broke off; tell how many."""
     uploads = staging.sweep() + placing.sweep() + unrecorded.sweep()
-    return deletion.sweep() + uploads + sweep_parts()
+    return deletion.sweep() + uploads + task_files.sweep() + sweep_parts()
 
 
 def sweep_parts(older_s: float = ABANDONED_S) -> int:
-    """Remove products that were half written when their worker died, at most once an hour."""
+    """Remove what workers left of products when they died, at most once an hour."""
     now = time.time()
     if not _is_due(now):
         return 0
     left = [part for part in _parts() if _was_changed_before(part, now - older_s)]
+    left += _unnamed(now - older_s)
     for part in left:
         part.unlink(missing_ok=True)
     return len(left)
+
+
+def _unnamed(before: float) -> list[Path]:
+    """Return the sources of products that got no row, or another than they were written for."""
+    return source_files.orphans(p for p in source_files.files() if _was_changed_before(p, before))
 
 
 def _is_due(now: float) -> bool:

@@ -29,8 +29,8 @@ from sqlalchemy import (
 
 from app.db import db
 from app.errors import InvalidRequestError
-from app.models import Camera, Frame, Proposal, User
-from app.services import access, frames
+from app.models import Camera, Frame, Level, Proposal, User
+from app.services import access, frames, quality
 from app.services.row_text import RowText
 
 PAGE: Final = 100
@@ -106,6 +106,7 @@ class Wanted:
     state: str | None = None
     contains: str = ""
     proposal: str | None = None
+    mark: str | None = None  # of `quality.MARKS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,11 @@ class FramePage:
     def records(self) -> list[dict[str, Any]]:
         """Return each frame as its fields by name."""
         found = [dict(zip(FIELDS, row, strict=True)) for row in self.rows]
+        reduced = [record["id"] for record in found if record["level"] == Level.REDUCED]
+        marks = quality.of_frames(reduced)
         for record in found:
             missing = record["missing"]
+            record["quality"] = marks.get(record["id"], [])
             record["missing"] = [] if missing == _NONE else json.loads(missing)
         return found
 
@@ -212,6 +216,8 @@ def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         yield Frame.is_valid.is_(wanted.valid)
     if wanted.state is not None:
         yield _in_state(wanted.state)
+    if wanted.mark is not None:
+        yield quality.is_marked(wanted.mark)
     if wanted.camera is not None:
         yield _among(_COLUMNS["camera_id"], _camera_ids(wanted.camera))
     if wanted.object_name is not None:

@@ -1,5 +1,6 @@
 """Which file under the data root somebody may fetch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from app.db import db
 from app.errors import NotAuthenticatedError, NotFoundError
 from app.models import Frame, Job, User
 from app.paths import RAW_PREFIX
-from app.services import access, jobs, queries, settings
+from app.services import access, jobs, queries, settings, source_files
 
 _RESULTS: Final = "TMP"
 _LOGS: Final = "LOGS"
@@ -21,8 +22,8 @@ _MASTERS: Final = "MASTERS"
 def find(user: User | None, relative: str) -> Path:
     """Return the file behind a path below the data root, for `user`; None is a stranger.
 
-    A frame's file, and its thumbnail, follow the frame's access rule. Query results are their
-    owner's, job logs go with the job, stored settings are for staff.
+    A frame's file, its thumbnail and its sources follow the frame's access rule. Query results are
+    their owner's, job logs go with the job, stored settings are for staff.
 
     Raises
     ------
@@ -40,8 +41,15 @@ def find(user: User | None, relative: str) -> Path:
     folders = {name.partition("/")[0] for name in names}
     if folders & {_RESULTS, _LOGS, _CONFIG}:
         return _private(user, path, folders)
-    _check_frames(user, names)
+    _check_frames(user, _as_frames(names))
     return path
+
+
+def frames_of(relative: str) -> Sequence[int]:
+    """Return the ids of the frames whose file or thumbnail a path below the data root is."""
+    names = {_tidy(relative), _canonical(_located(relative))}
+    holds = or_(Frame.path.in_(names), Frame.thumb.in_(names))
+    return db.session.scalars(select(Frame.id).where(holds)).all()
 
 
 def _located(relative: str) -> Path:
@@ -69,6 +77,11 @@ def _is_log_of(user: User, path: Path) -> bool:
         return False
     mine = access.visible_to(user, Job).where(Job.id == int(digits))
     return db.session.scalar(mine) is not None
+
+
+def _as_frames(names: set[str]) -> set[str]:
+    """Return of a frame's sources the name of the frame: they are seen by those who see it."""
+    return {source_files.product_of(name) or name for name in names}
 
 
 def _check_frames(user: User | None, names: set[str]) -> None:

@@ -12,7 +12,7 @@ from app.db import db
 from app.errors import NotFoundError
 from app.models import Block, BlockFrame, Frame, FrameParent, Job, Level
 from app.models import User as Person
-from app.services import access, frames, shortfalls
+from app.services import access, frames, quality, shortfalls
 from app.services.frames import FrameFilters
 
 PAGE: Final = 200  # frames shown at once; a long night has a few hundred
@@ -175,6 +175,7 @@ def page_of(
     filters: FrameFilters,
     *,
     problems_only: bool = False,
+    mark: str | None = None,
     after_id: int | None = None,
 ) -> NightPage:
     """Return frames of a night (None: those of no night) in order of time."""
@@ -182,6 +183,8 @@ def page_of(
     where.append(Frame.night == night if night is not None else Frame.night.is_(None))
     if problems_only:
         where.append(_has_problem())
+    if mark:
+        where.append(quality.is_or_became_marked(mark))
     total = db.session.scalar(
         select(func.count(Frame.id)).where(access.may_see(user, Frame), *where)
     )

@@ -49,12 +49,66 @@ def place(
         folder.mkdir(parents=True, exist_ok=True)
         _bring(source, aside)
         target = _named(aside, (folder / n for n in _numbered(name) if n not in taken), before)
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         raise _refusal(folder, error) from error
     finally:
         _discard(aside)
     return target
+
+
+def replace(source: Path, target: Path) -> None:
+    """Move a file to where it stays, in place of any of this name: whole or not at all.
+
+    Raises
+    ------
+    ConflictError
+        If its folder cannot be made or written to.
+    UnavailableError
+        If the disk is full.
+    """
+    aside = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _bring(source, aside)
+        _sync_file(aside)  # its content before its name: a power cut must not leave it empty
+        aside.replace(target)
+        sync(target.parent)
+    except OSError as error:
+        raise _refusal(target.parent, error) from error
+    finally:
+        _discard(aside)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder into another, all but what is hidden, and have it on the disk.
+
+    Raises
+    ------
+    ConflictError
+        If the folder cannot be made or written to.
+    UnavailableError
+        If the disk is full.
+    """
+    try:
+        for place, folders, names in os.walk(source):
+            folders[:] = _shown(folders)
+            _copy_all(Path(place), _shown(names), target / Path(place).relative_to(source))
+        sync(target.parent)
+    except OSError as error:
+        raise _refusal(target, error) from error
+
+
+def _shown(names: list[str]) -> list[str]:
+    return [name for name in names if not name.startswith(".")]
+
+
+def _copy_all(source: Path, names: list[str], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        shutil.copy2(source / name, target / name)
+        _sync_file(target / name)
+    sync(target)
 
 
 def sweep(older_s: float = ABANDONED_S) -> int:
@@ -119,7 +173,13 @@ def _numbered(name: str) -> Iterator[str]:
     yield from (f"{stem}_{number}{ending}" for number in count(1))
 
 
-def _sync(folder: Path) -> None:
+def _sync_file(path: Path) -> None:
+    """Have a file's content on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync(folder: Path) -> None:
     """Have the folder's own entries on the disk: a power cut must not take the name away."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -23,6 +23,7 @@ from reduction import fitsio, preview, readout
 from reduction.errors import ReductionError
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo, FrameKind
+from reduction.headers.extensions import name_of
 from reduction.image import FloatPlane
 
 PLANES: Final = ("SCI", "VAR", "DQ")
@@ -186,7 +187,7 @@ def _reading(frame: Frame) -> Iterator[Path]:
 def _product_hdus(file: Path) -> dict[str, int]:
     """Return where SCI, VAR and DQ are in one of our products; nothing of any other file."""
     hdus = fitsio.read_headers(file).hdus
-    named = {hdu.cards.text("EXTNAME").strip().upper(): i for i, hdu in enumerate(hdus)}
+    named = {name_of(hdu.cards).upper(): i for i, hdu in enumerate(hdus)}
     return {plane: named[plane] for plane in PLANES} if set(PLANES) <= named.keys() else {}
 
 

@@ -57,6 +57,7 @@ class Written:
     sha256: str
     header_text: str
     thumb: str | None
+    sources: str | None = None  # the name of the file with its sources, in the same folder
 
 
 @dataclass(frozen=True, slots=True)

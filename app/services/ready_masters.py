@@ -15,6 +15,7 @@ from reduction import fitsio, headers
 from reduction.cards import FileHeaders
 from reduction.errors import BadFileError
 from reduction.frameinfo import FrameInfo
+from reduction.headers.extensions import name_of
 from reduction.headers.registered import MasterCards, read_master_cards
 
 _TYPES: Final = {
@@ -113,7 +114,7 @@ def _check(kind: BlockKind, cards: MasterCards) -> None:
 
 def _mask(path: Path, name: str, file: FileHeaders, owner: User | None) -> str:
     """Return where the mask lies; a product of ours has its own inside."""
-    planes = {hdu.cards.text("EXTNAME").strip().upper() for hdu in file.hdus}
+    planes = {name_of(hdu.cards).upper() for hdu in file.hdus}
     if not name and planes >= _OUR_PLANES:
         return ""
     beside = f"{paths.current().relative(path.parent)}/{name}"

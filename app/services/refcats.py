@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from app import paths
-from app.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
+from app.errors import AppError, ConflictError, InvalidRequestError, NotFoundError, UnavailableError
 from reduction.refcat.ask import column_map, coverage_of, pairs_of, preset_of
 from reduction.refcat.colours import reachable
 from reduction.refcat.errors import BadCatalogueError
@@ -23,6 +23,7 @@ from reduction.refcat.store import Catalogue, newest_generation
 from reduction.refcat.systems import System
 
 if TYPE_CHECKING:
+    from reduction.astrometry.quads import QuadTables
     from reduction.refcat.load import Loading
 
 Progress = Callable[[str, float], None]
@@ -31,6 +32,7 @@ DEFAULT_EPOCH: Final = 2000.0
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _LOCK: Final = ".lock"
 _DROPPED: Final = ".dropped-"
+QUADS: Final = "quads"  # the last stage of a load
 _OPEN: Final = 16  # catalogues kept open by a process
 
 
@@ -71,12 +73,61 @@ def load_files(request: Request, progress: Progress = lambda _stage, _done: None
     try:
         what = _understood(name, request)
         with _alone(name):
-            return load(_folder(name), request.files, what, progress)
+            meta = load(_folder(name), request.files, what, progress)
+            progress(QUADS, 0.0)
+            _make_quads(Catalogue.newest(_folder(name)))
+            progress(QUADS, 1.0)
+            return meta
     except BadCatalogueError as error:
         raise InvalidRequestError(str(error)) from error
     except OSError as error:
         why = error.strerror or error
         raise UnavailableError(f"The catalogue {name} could not be made: {why}.") from error
+
+
+def make_quads(name: str) -> Path:
+    """Make the quads anew by which frames without a pointing are recognised; others go on reading.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such catalogue.
+    ConflictError
+        If it is being loaded just now.
+    UnavailableError
+        If the disk cannot take it.
+    """
+    catalogue = open_catalogue(name)
+    with _alone(stored_name(name)):
+        return _make_quads(catalogue)
+
+
+def _make_quads(catalogue: Catalogue) -> Path:
+    from reduction.refcat.quadindex import build_quads
+
+    try:
+        return build_quads(catalogue)
+    except OSError as error:
+        raise UnavailableError(
+            f"The catalogue {catalogue.meta.name} is loaded, but the quads that recognise frames "
+            f"without a pointing could not be made: {error.strerror or error}. Make room, then: "
+            f"flask refcat quads {catalogue.meta.name}"
+        ) from error
+
+
+def quads() -> list["QuadTables"]:
+    """Return the quads of every catalogue that has some, of the one with most stars first."""
+    # Imported here: who only asks for stars does without the kernels.
+    from reduction.refcat.quadindex import quads_stamp
+
+    found = []
+    for meta in sorted(catalogues(), key=lambda meta: -meta.rows):
+        try:
+            folder = open_catalogue(meta.name).folder
+            found.append(_opened_quads(folder, quads_stamp(folder)))
+        except (FileNotFoundError, BadCatalogueError, AppError):  # none made, damaged, or gone
+            continue
+    return found
 
 
 def catalogues() -> list[Meta]:
@@ -196,6 +247,13 @@ def _understood(name: str, request: Request) -> "Loading":
     if not 1800.0 <= epoch <= 2200.0:
         raise BadCatalogueError(f"an epoch is a year, such as 2016.0, not {epoch}")
     return Loading(name, request.title or usual_title, epoch, columns, coverage_of(request.covers))
+
+
+@lru_cache(maxsize=_OPEN)
+def _opened_quads(generation: Path, _stamp: int) -> "QuadTables":
+    from reduction.refcat.quadindex import open_quads
+
+    return open_quads(generation)
 
 
 @lru_cache(maxsize=_OPEN)

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from app.errors import AppError
-from app.services import refcats
+from app.services import refcats, second_opinion
+from reduction.astrometry.placing import Elsewhere
 from reduction.onsky import AskCatalogue, Reference
 from reduction.refcat.errors import NoMagnitudeError, NotCoveredError
 from reduction.refcat.meta import Meta
@@ -38,6 +39,11 @@ def asker(band: str | None, when: datetime | None) -> AskCatalogue:
         return [reference for _, reference in found[:MOST_CATALOGUES]]
 
     return ask
+
+
+def elsewhere() -> Elsewhere:
+    """Return what is turned to where a frame's hints do not lead to a place."""
+    return Elsewhere(refcats.quads, second_opinion.installed())
 
 
 def _in_order(band: str | None) -> Iterator[Meta]:

@@ -48,6 +48,7 @@ class Staging:
     room_files: int
     reserve_bytes: int
     limits: str  # in words, for who sends too much
+    any_name: bool = False  # else only those of FITS files
     arrived: list[Arrived] = field(default_factory=list)
     _open: list["Incoming"] = field(default_factory=list)
     _unlooked: int = 0
@@ -64,7 +65,7 @@ class Staging:
             raise InvalidRequestError(file=f"Too many files in one request: {self.limits}.")
         place = self.folder / str(len(self.arrived))
         place.mkdir()
-        cleaned = clean_name(name)
+        cleaned = plain_name(name) if self.any_name else clean_name(name)
         self.arrived.append(Arrived(cleaned, place / cleaned))
         self._open.append(Incoming(self, self.arrived[-1]))
         return self._open[-1]
@@ -145,8 +146,11 @@ class Incoming:
 
 
 @contextmanager
-def staging(at: Snapshot) -> Iterator[Staging]:
-    """Open a folder for what one request brings; it is gone afterwards with what is left there."""
+def staging(at: Snapshot, *, any_name: bool = False) -> Iterator[Staging]:
+    """Open a folder for what one request brings; it is gone afterwards with what is left there.
+
+    With `any_name` files need not be called as FITS files are.
+    """
     folder = _root() / f"{secrets.token_hex(8)}"
     folder.mkdir(parents=True)
     max_mb, max_files = at.integer("uploads.max_mb"), at.integer("uploads.max_files")
@@ -159,6 +163,7 @@ def staging(at: Snapshot) -> Iterator[Staging]:
             f"{max_mb} MB (setting uploads.max_mb) in {max_files} files "
             "(uploads.max_files) go in one request"
         ),
+        any_name=any_name,
     )
     try:
         yield room
@@ -189,9 +194,7 @@ def clean_name(name: str) -> str:
     InvalidRequestError
         If nothing is left of it, or it is not the name of a FITS file.
     """
-    composed = unicodedata.normalize("NFKC", name.replace("\0", ""))
-    last = re.split(r"[/\\]", composed.encode("utf-8", "replace").decode())[-1]
-    plain = _UNWANTED.sub("_", _BLANKS.sub(" ", last)).strip(". ")
+    plain = _without_folders(name)
     suffix = next((s for s in SUFFIXES if plain.lower().endswith(s)), None)
     if suffix is None:
         raise InvalidRequestError(
@@ -200,6 +203,17 @@ def clean_name(name: str) -> str:
         )
     ending = plain[-len(suffix) :]
     return _shortened(plain[: -len(suffix)].rstrip(". "), LONGEST_NAME - len(suffix)) + ending
+
+
+def plain_name(name: str) -> str:
+    """Return the name of any file that came from outside, safe as `clean_name` makes it."""
+    return _shortened(_without_folders(name), LONGEST_NAME) or "file"
+
+
+def _without_folders(name: str) -> str:
+    composed = unicodedata.normalize("NFKC", name.replace("\0", ""))
+    last = re.split(r"[/\\]", composed.encode("utf-8", "replace").decode())[-1]
+    return _UNWANTED.sub("_", _BLANKS.sub(" ", last)).strip(". ")
 
 
 def _shortened(text: str, n_bytes: int) -> str:

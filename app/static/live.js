@@ -16,6 +16,7 @@
     if (!isAny && !topics.includes(change.topic) && !topics.includes(`${change.topic}:${change.state}`)) return false;
     // Not told which job it was: it may be this one.
     if (part.dataset.liveJob && change.job !== undefined && String(change.job) !== part.dataset.liveJob) return false;
+    if (part.dataset.liveTask && change.task !== undefined && String(change.task) !== part.dataset.liveTask) return false;
     const night = part.dataset.liveNight;
     const told = change.nights || (change.night ? [change.night] : null);
     return !(night && told && !told.includes(night));
@@ -36,7 +37,7 @@
   }
 
   const source = new EventSource("/events/");
-  for (const topic of ["frames", "job", "block", "scan"]) {
+  for (const topic of ["frames", "job", "block", "scan", "task"]) {
     source.addEventListener(topic, (event) => mark(JSON.parse(event.data)));
   }
   let wasBroken = false;

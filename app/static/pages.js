@@ -22,6 +22,12 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// What cannot be taken back is asked about, of the form or of the button that sent it.
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.confirm || event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
 // A double click must not queue the work twice.
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented || event.target.method !== "post") return;

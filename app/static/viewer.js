@@ -104,6 +104,8 @@
     const level = Math.min(info.levels - 1, Math.max(0, Math.floor(-Math.log2(scale))));
     drawLevel(info.levels - 1, false);  // coarse and there at once, until the fine tiles arrive
     if (level < info.levels - 1) drawLevel(level, true);
+    // For who draws over the picture.
+    box.dispatchEvent(new CustomEvent("drawn", { detail: { brush, scale, x0, y0, info } }));
   }
 
   function drawLevel(level, isFine) {
@@ -241,6 +243,11 @@
     const data = event.target.dataset;
     if ("stretch" in data || "plane" in data) describe(false);
     else restart();
+  });
+  box.addEventListener("redraw", paint);
+  box.addEventListener("look", (event) => {  // at a pixel, with so many of them across
+    scale = Math.max(scale, Math.min(canvas.width, canvas.height) / event.detail.across);
+    centre(event.detail.x + 0.5, event.detail.y + 0.5);
   });
   new ResizeObserver(() => { resize(); paint(); }).observe(canvas);
   describe(true);

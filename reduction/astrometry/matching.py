@@ -1,6 +1,8 @@
 """Trial similarities that take a star list onto a catalogue near a pointing."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,22 @@ class Effort:
     enough: float
     skip: int = 0
     is_spread: bool = False
+
+
+QUICK: Final = Effort(n_bright=14, pair_depth=0.5, most_in_pairs=400, enough=0.5)
+THOROUGH: Final = Effort(n_bright=30, pair_depth=1.0, most_in_pairs=1200, enough=2.0)
+SPREAD: Final = replace(THOROUGH, is_spread=True)
+Step = tuple[float, float, Effort]  # times the pointing's radius, error of the scale, effort
+WIDENING: Final[Sequence[Step]] = (  # what is tried, in turn
+    (1.0, 0.02, QUICK),
+    (1.0, 0.02, SPREAD),
+    (1.0, 0.02, THOROUGH),
+    (1.0, 0.02, replace(SPREAD, skip=30)),
+    (1.0, 0.02, replace(THOROUGH, skip=100)),
+    (1.0, 0.10, SPREAD),
+    (2.0, 0.02, SPREAD),
+    (2.0, 0.35, SPREAD),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,29 @@
 """Finding where a frame points: a match with a local catalogue, a fit, and its proof."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
-from reduction.astrometry.matching import Effort, Similarity, Trials, trial_similarities
+from reduction.astrometry.chance import (
+    LARGEST,
+    N_FIT,
+    SPENT_BY_PAIR,
+    SPENT_BY_QUAD,
+    log10_chance,
+)
+from reduction.astrometry.matching import (
+    WIDENING,
+    Effort,
+    Similarity,
+    Step,
+    Trials,
+    trial_similarities,
+)
 from reduction.astrometry.platefit import LEAST_ERROR_PIX, Fit, Matches, Plate, scatter
+from reduction.astrometry.solution import Pointing, SkyList, Solution, StarList, UnsolvedError
 from reduction.astrometry.tangent import to_plane, to_sky
 from reduction.astrometry.wcs import TanSip, fit_tan_sip
 from reduction.refcat.geometry import separations_deg
@@ -17,138 +32,28 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 LEAST_STARS: Final = 6  # of a frame, below which nothing can be proved
 LEAST_MATCHES: Final = 5
-QUICK: Final = Effort(n_bright=14, pair_depth=0.5, most_in_pairs=400, enough=0.5)
-THOROUGH: Final = Effort(n_bright=30, pair_depth=1.0, most_in_pairs=1200, enough=2.0)
-SPREAD: Final = replace(THOROUGH, is_spread=True)
-# What is tried, in turn: times the pointing's radius, error of the scale, effort.
-WIDENING: Final = (
-    (1.0, 0.02, QUICK),
-    (1.0, 0.02, SPREAD),
-    (1.0, 0.02, THOROUGH),
-    (1.0, 0.02, replace(SPREAD, skip=30)),
-    (1.0, 0.02, replace(THOROUGH, skip=100)),
-    (1.0, 0.10, SPREAD),
-    (2.0, 0.02, SPREAD),
-    (2.0, 0.35, SPREAD),
-)
 MOST_CATALOGUE: Final = 60_000
 # On the way from a trial to a fit: radius of the match in pixels, order of the fit that follows.
 ROUNDS: Final = ((8.0, 1), (6.0, 2), (6.0, 3), (6.0, 3), (4.0, 3), (2.5, 3))
 N_ROUNDS: Final = 150  # brightest stars that are matched on the way
 DEPTH: Final = 3.0  # catalogue stars on the frame for each of these
-N_FIT: Final = 4000  # stars that are matched at the end
 LAST_ROUNDS: Final = 6  # at most, until no more stars match
 LAST_RADIUS: Final = 4.0  # times the scatter
 SMALLEST_RADIUS_PIX: Final = 1.0
 LARGEST_RADIUS_PIX: Final = 2.5
-CHANCE: Final = 1e-9  # a solution that chance gives more often is none
-LEAST_LOG10: Final = -300.0  # of a probability that a number can still hold
 MOST_SHEAR: Final = 0.03
 MOST_SCATTER_PIX: Final = 2.0
 LEAST_SHARE: Final = 0.25  # of the brightest stars looked up; a frame is more than its middle
-PREFIXES: Final = (40, 120, 400)  # brightest stars that are weighed alone
 N_SHARE: Final = 60
 RIM: Final = 1.1  # of the half diagonal, within which catalogue stars may be on the frame
 
 
-@dataclass(frozen=True, slots=True)
-class StarList:
-    """Stars of a frame, the brightest first.
-
-    Attributes
-    ----------
-    x, y : float arrays, ``(n,)``
-        Positions, pixels, counted from 0.
-    error_pix : float array, ``(n,)``
-        Standard deviation of the position on one axis.
-    shape : tuple of int
-        Rows and columns of the frame.
-    """
-
-    x: Floats
-    y: Floats
-    error_pix: Floats
-    shape: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class SkyList:
-    """Stars of a catalogue at the frame's epoch, the brightest first, degrees."""
-
-    ra_deg: Floats
-    dec_deg: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Pointing:
-    """Where a frame is believed to point.
-
-    Attributes
-    ----------
-    ra_deg, dec_deg : float
-        Of its middle.
-    scale_arcsec : float
-        A pixel.
-    radius_deg : float
-        How far its middle may be from there; the search widens it to twice that by itself.
-    """
-
-    ra_deg: float
-    dec_deg: float
-    scale_arcsec: float
-    radius_deg: float
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """A frame's place on the sky, proved.
-
-    Attributes
-    ----------
-    wcs : TanSip
-        The fit to all matched stars.
-    stars, catalogue : integer arrays, ``(n,)``
-        Which star of the frame is which of the catalogue.
-    residual_x_pix, residual_y_pix : float arrays, ``(n,)``
-        Position in the frame less that predicted from the catalogue.
-    rms_pix : float
-        Of these on one axis.
-    held_out_rms_pix : float
-        The same for stars when they were left out of the fit.
-    held_out_matches : int
-        Stars found within a few sigma of where a fit without them puts them.
-    log10_chance : float
-        Logarithm of how often chance would match as many, all trials counted.
-    """
-
-    wcs: TanSip
-    stars: Indices
-    catalogue: Indices
-    residual_x_pix: Floats
-    residual_y_pix: Floats
-    rms_pix: float
-    held_out_rms_pix: float
-    held_out_matches: int
-    log10_chance: float
-
-
-class UnsolvedError(Exception):
-    """A frame could not be placed on the sky.
-
-    Parameters
-    ----------
-    cause : str
-        ``no_stars``, ``too_few``, ``not_covered`` or ``no_match``.
-    message : str
-        What was wrong, and what to do.
-    """
-
-    def __init__(self, cause: str, message: str) -> None:
-        super().__init__(message)
-        self.cause = cause
-
-
-def solve(stars: StarList, catalogue: SkyList, pointing: Pointing) -> Solution:
+def solve(
+    stars: StarList,
+    catalogue: SkyList,
+    pointing: Pointing,
+    steps: Sequence[Step] = WIDENING,
+) -> Solution:
     """Find where a frame points, from a rough pointing and scale.
 
     The hints are believed at first and widened step by step. A match counts only if the stars
@@ -163,6 +68,8 @@ def solve(stars: StarList, catalogue: SkyList, pointing: Pointing) -> Solution:
         Of all the sky within twice the pointing's radius and the frame's half diagonal.
     pointing : Pointing
         Hints.
+    steps : sequence of Step
+        What is tried, in turn.
 
     Returns
     -------
@@ -174,12 +81,13 @@ def solve(stars: StarList, catalogue: SkyList, pointing: Pointing) -> Solution:
     UnsolvedError
         With its cause.
     """
-    _check_enough(stars, catalogue)
+    check_stars(stars)
+    _check_catalogue(catalogue)
     case = _Case(stars, catalogue, pointing)
     believed = pointing.ra_deg, pointing.dec_deg
     away = separations_deg(catalogue.ra_deg, catalogue.dec_deg, *believed)
     tried = 0
-    for widening, scale_error, effort in WIDENING:
+    for widening, scale_error, effort in steps:
         reach = widening * pointing.radius_deg + case.half_diagonal_deg
         near = np.flatnonzero(away <= reach)[:MOST_CATALOGUE]
         trials = case.search(near, scale_error, effort)
@@ -197,7 +105,39 @@ def solve(stars: StarList, catalogue: SkyList, pointing: Pointing) -> Solution:
     )
 
 
-def _check_enough(stars: StarList, catalogue: SkyList) -> None:
+def prove(
+    stars: StarList, catalogue: SkyList, pointing: Pointing, trial: Similarity, *, n_tried: int
+) -> Solution | None:
+    """Return the solution a place leads to that was found otherwise, None if it is not proved.
+
+    Parameters
+    ----------
+    stars : StarList
+        What was detected.
+    catalogue : SkyList
+        Of all the sky the frame would be on.
+    pointing : Pointing
+        The place and its scale.
+    trial : Similarity
+        From the frame, about its middle, to the plane at the place, in pixels.
+    n_tried : int
+        Places that chance had to be right.
+    """
+    if min(len(stars.x), len(catalogue.ra_deg)) < LEAST_STARS:
+        return None
+    near = np.arange(len(catalogue.ra_deg))
+    case = _Case(stars, catalogue, pointing, spent=SPENT_BY_QUAD)
+    return case.proved(trial, near, n_tried)
+
+
+def check_stars(stars: StarList) -> None:
+    """Refuse a frame that shows too little.
+
+    Raises
+    ------
+    UnsolvedError
+        ``no_stars`` or ``too_few``.
+    """
     if not len(stars.x):
         raise UnsolvedError("no_stars", "no stars were detected: clouds, or a closed dome?")
     if len(stars.x) < LEAST_STARS:
@@ -206,6 +146,9 @@ def _check_enough(stars: StarList, catalogue: SkyList) -> None:
             f"only {len(stars.x)} stars were detected, and {LEAST_STARS} are needed to be sure: "
             "expose longer, or add a solved frame of the same field",
         )
+
+
+def _check_catalogue(catalogue: SkyList) -> None:
     if len(catalogue.ra_deg) < LEAST_STARS:
         raise UnsolvedError(
             "not_covered",
@@ -224,6 +167,7 @@ class _Case:
     stars: StarList
     catalogue: SkyList
     pointing: Pointing
+    spent: int = SPENT_BY_PAIR
 
     @property
     def scale_deg(self) -> float:
@@ -292,10 +236,11 @@ class _Case:
         is_there = np.hypot(*fit.held_out.T) <= radius_pix
         rms = scatter(fit.held_out)
         density = len(around) / (np.pi * (RIM * np.hypot(*self.stars.shape) / 2) ** 2)
-        chance = _log10_chance(
-            matches.here[is_there], len(self.stars.x), density * radius_pix**2, n_tried
+        filled = density * radius_pix**2
+        chance = log10_chance(
+            matches.here[is_there], (len(self.stars.x), self.spent), filled, n_tried
         )
-        if chance > np.log10(CHANCE) or rms > MOST_SCATTER_PIX:
+        if chance > np.log10(LARGEST) or rms > MOST_SCATTER_PIX:
             return None
         wcs = self._final(matches, around, centre, fit.order)
         there = around[matches.there]
@@ -372,21 +317,3 @@ def _is_plausible(fit: Fit) -> bool:
     """Tell whether the axes are nearly equal and at right angles."""
     stretches = np.linalg.svd(fit.coefficients[1:3], compute_uv=False)
     return bool(stretches[0] < (1 + MOST_SHEAR) * stretches[1])
-
-
-def _log10_chance(found: Indices, n_stars: int, filled: float, n_tried: int) -> float:
-    """Return how likely so many stars lie so near catalogue stars anywhere in the sky.
-
-    `found` are the ranks in brightness of the stars that do. The brightest are weighed alone
-    too: of a thousand faint detections, hot pixels some of them, a bright catalogue knows none.
-    `filled` is the density of the catalogue times the square of the radius, without pi.
-    """
-    share = float(1 - np.exp(-np.pi * filled))
-    spent = 3  # stars that a similarity could have been made to fit
-    looks = [n for n in PREFIXES if n < n_stars] + [min(n_stars, N_FIT)]
-    tails = [
-        binom.logsf(np.count_nonzero(found < n) - spent - 1, max(1, n - spent), share)
-        for n in looks
-    ]
-    least = max(float(min(tails)) / np.log(10), LEAST_LOG10)
-    return float(least + np.log10(len(looks) * max(1, n_tried)))

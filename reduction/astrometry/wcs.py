@@ -1,7 +1,8 @@
 """A tangential projection with SIP distortion: made by least squares, and applied."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,21 @@ class TanSip:
     cd: Floats
     a: Floats = field(default_factory=no_terms)
     b: Floats = field(default_factory=no_terms)
+
+    @classmethod
+    def of_lists(cls, kept: Mapping[str, Any]) -> Self:
+        """Return what `as_lists` told."""
+        (ra, dec), (x, y) = kept["crval"], kept["crpix"]
+        cd, a, b = (np.array(kept[name], np.float64) for name in ("cd", "a", "b"))
+        return cls((float(ra), float(dec)), (float(x), float(y)), cd, a, b)
+
+    def as_lists(self) -> dict[str, Any]:
+        """Return it as plain numbers in lists, such as JSON holds, without loss."""
+        return {
+            "crval": [float(value) for value in self.crval],
+            "crpix": [float(value) for value in self.crpix],
+            **{name: getattr(self, name).tolist() for name in ("cd", "a", "b")},
+        }
 
     @property
     def order(self) -> int:

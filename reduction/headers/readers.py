@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from reduction.cards import Cards
-from reduction.frameinfo import FrameKind
+from reduction.frameinfo import FrameKind, Origin
 from reduction.headers.bands import canonical_band, is_open
 from reduction.headers.draft import Draft
 from reduction.headers.places import wcs_scale_arcsec
@@ -51,6 +51,7 @@ _SCALE_RANGE = (0.01, 120.0)
 _DRIVER = re.compile(r"ASCOM|EQMOD|ACP->|driver|simulator|INDI |\bmount\b", re.IGNORECASE)
 _NO_BAND = frozenset({FrameKind.BIAS, FrameKind.DARK})
 _TOP_OF = {8: 255.0, 16: 32767.0}
+_TOP_OF_CONVERTER, _TOP_OF_RANGE = "top of the converter", "top of the stored range"
 UNIDENTIFIED = "unidentified"
 
 
@@ -162,6 +163,11 @@ def _top_of(cards: Cards) -> tuple[int, float | None]:
     return bitpix, top + float(zero)
 
 
+def tells_saturation(origin: Origin) -> bool:
+    """Tell whether a saturation level is one somebody told, not the top of what can be stored."""
+    return origin.rule not in (_TOP_OF_CONVERTER, _TOP_OF_RANGE)
+
+
 def read_saturation(draft: Draft, writer: Writer, own: Cards) -> None:
     """Set the bits of the converter and the level (ADU) at and above which a pixel is saturated.
 
@@ -189,9 +195,9 @@ def read_saturation(draft: Draft, writer: Writer, own: Cards) -> None:
         draft.put("saturation_adu", level, keyword, "ADU", doubt)
     elif bits and bits < bitpix:
         doubt = None if writer.bits else "unless its values are shifted up to fill 16 bits"
-        draft.put("saturation_adu", float(2**bits - 1), "", "top of the converter", doubt)
+        draft.put("saturation_adu", float(2**bits - 1), "", _TOP_OF_CONVERTER, doubt)
     elif top is not None:
-        draft.put("saturation_adu", top, "BITPIX", "top of the stored range")
+        draft.put("saturation_adu", top, "BITPIX", _TOP_OF_RANGE)
 
 
 def _celsius(draft: Draft, keyword: str, value: float, kelvin: bool) -> tuple[float, str | None]:

@@ -1,7 +1,9 @@
 """What a product's header says of its place on the sky, its sources and its zero point."""
 
-from reduction.astrometry.wcs import Floats, TanSip, terms
-from reduction.cards import ProductCard
+import numpy as np
+
+from reduction.astrometry.wcs import Floats, TanSip, no_terms, terms
+from reduction.cards import Cards, ProductCard
 from reduction.onsky import OnSky
 
 
@@ -66,7 +68,7 @@ def _photometry(on_sky: OnSky) -> list[ProductCard]:
         return []
     cards: list[ProductCard] = [
         ("ZP", zero.value, "[mag] of one count a second"),
-        ("ZPERR", zero.error, "[mag] its standard error"),
+        ("ZPERR", zero.total_error, "[mag] its standard error"),
         ("ZPSCAT", zero.scatter_mag, "[mag] intrinsic scatter of the stars"),
         ("ZPN", zero.n_used, "stars it rests on"),
         ("ZPBAND", reference.band, "band of the catalogue"),
@@ -89,3 +91,31 @@ def _sip_cards(name: str, coefficients: Floats) -> list[ProductCard]:
         if coefficients[p, q] and (p + q >= 2 or name.endswith("P")):
             cards.append((f"{name}_{p}_{q}", float(coefficients[p, q]), ""))
     return cards
+
+
+def solved_wcs(cards: Cards) -> TanSip | None:
+    """Return the projection that `sky_cards` wrote of a solved frame, None where there is none."""
+    if cards.get("WCSSOLVE") is not True:
+        return None
+    crval, crpix = (
+        (_number(cards, f"{name}1"), _number(cards, f"{name}2")) for name in ("CRVAL", "CRPIX")
+    )
+    cd = np.array([[_number(cards, f"CD{i}_{j}") for j in (1, 2)] for i in (1, 2)])
+    bends = (_polynomial(cards, name) for name in ("A", "B"))
+    return TanSip(crval, (crpix[0] - 1, crpix[1] - 1), cd, *bends)
+
+
+def _polynomial(cards: Cards, name: str) -> Floats:
+    order = int(_number(cards, f"{name}_ORDER"))
+    if order < 2:
+        return no_terms()
+    square = np.zeros((order + 1, order + 1))
+    for p, q in terms(order):
+        square[p, q] = _number(cards, f"{name}_{p}_{q}")
+    return square
+
+
+def _number(cards: Cards, keyword: str) -> float:
+    """Return a number, 0 where there is none: coefficients that are 0 are not written."""
+    value = cards.get(keyword)
+    return float(value) if isinstance(value, int | float) else 0.0

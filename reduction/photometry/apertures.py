@@ -5,17 +5,16 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import sep
 from scipy.spatial import cKDTree
 
 from reduction.image import Image
-from reduction.photometry.detection import NOT_SKY, Detected
+from reduction.kernels.circles import circle_sums
+from reduction.photometry.detection import Detected, light_of
 from reduction.stats import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 RADII_FWHM: Final = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0)  # of a star
 BEST: Final = 1  # of the radii: about the largest signal to noise there is for faint stars
-SUBPIXELS: Final = 0  # exact overlaps of circle and pixels
 BRIGHT: Final = 50.0  # signal to noise of stars that the growth curve is taken from
 LEAST_STARS: Final = 3
 DEFAULT_FWHM_PIX: Final = 4.0  # where no star tells
@@ -75,14 +74,9 @@ def measure(image: Image, detected: Detected) -> Apertures:
     """
     radii = np.array(RADII_FWHM) * (detected.fwhm_pix or DEFAULT_FWHM_PIX)
     sources = detected.sources
-    above = np.ascontiguousarray(image.data - detected.background, np.float32)
-    variance = np.maximum(image.variance, np.float32(0))
-    mask = (image.mask & np.uint16(NOT_SKY)) != 0
+    light = light_of(image, detected.background)
     flux, error = np.empty((len(sources), len(radii))), np.empty((len(sources), len(radii)))
-    for k, radius in enumerate(radii):
-        flux[:, k], error[:, k], _ = sep.sum_circle(
-            above, sources.x, sources.y, radius, var=variance, mask=mask, subpix=SUBPIXELS
-        )
+    circle_sums(light, (sources.x, sources.y), radii, flux, error)
     growth, growth_error = _growth(flux, detected, float(radii[-1] + radii[BEST]))
     return Apertures(radii, flux, error, growth, growth_error)
 

@@ -2,66 +2,54 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import sep
 
-from reduction.errors import ReductionError
 from reduction.flags import PixelFlag
 from reduction.image import FloatPlane, Image
-from reduction.kernels.stars import half_max_widths
-from reduction.photometry.background import Background, fit_background
+from reduction.kernels import circles, stars
+from reduction.kernels.mesh import Pixels
+from reduction.photometry.background import Levels, Surface, clean_levels, rough_levels
+from reduction.photometry.deblend import (
+    HOT_WIDTH_PIX,
+    REACH_PIX,
+    CrowdedError,
+    DetectionParams,
+    Footprints,
+    find_footprints,
+    rough_width,
+)
+from reduction.photometry.shapes import Ellipses, Kron, ellipses_of, kron_light
+
+__all__ = [
+    "NOT_SKY",
+    "SIGMA_TO_FWHM",
+    "CrowdedError",
+    "Detected",
+    "DetectionParams",
+    "Sources",
+    "detect",
+    "light_of",
+    "star_shape",
+]
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 NOT_SKY: Final = PixelFlag.BAD | PixelFlag.NO_DATA | PixelFlag.COSMIC_RAY
 SIGMA_TO_FWHM: Final = 2.354820045
 LEAST_ERROR_PIX: Final = 0.005
-MOST_OBJECTS: Final = 3_000_000  # pixels above the threshold that are kept in memory
-MOST_PARTS: Final = 8192  # of one blend
 LARGEST_AXIS_PIX: Final = 200.0
-REACH_PIX: Final = 30  # from a peak, within which its light falls to half
 LEAST_WIDTH_PIX: Final = 0.8  # one bright pixel
 COVERED_SIGMA: Final = 6.0  # of a source's half axes, that its light reaches
 NARROWEST, WIDEST = 0.6, 4.0  # of a star's width, what may be one; saturated ones are wide
-HOT_WIDTH_PIX: Final = 1.4  # a single bright pixel is narrower, a star hardly ever
+WINDOW_LEAST, WINDOW_MOST = 0.7, 3.0  # of a star's width, that a source is centred in
+BLENDED_MOVE: Final = 0.3  # of its window, that a source with a neighbour may be moved
 SURE_SIGNAL: Final = 12.0  # of fainter ones the width tells nothing
 STAR_SIGNAL: Final = 20.0  # of sources that tell how wide a star is
-
-
-class CrowdedError(ReductionError):
-    """So much of a frame is above its sky that no sources can be told apart."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(
-            f"its sources cannot be told apart ({why}): is it a flat, or all of it saturated?"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class DetectionParams:
-    """How sources are found.
-
-    Attributes
-    ----------
-    mesh_pix : int
-        Side of a cell of the background.
-    threshold_sigma : float
-        Signal to noise that a source's pixels are above after the matched filter.
-    min_pixels : int
-        Fewer make no source.
-    deblend_levels : int
-        Between threshold and peak.
-    deblend_contrast : float
-        Share of the flux a branch needs to be a source of its own.
-    """
-
-    mesh_pix: int = 64
-    threshold_sigma: float = 4.0
-    min_pixels: int = 5
-    deblend_levels: int = 32
-    deblend_contrast: float = 0.005
+SURE_STAR_SIGNAL, ENOUGH_SURE = 50.0, 10  # where there are enough: noise makes faint ones narrow
+USUAL: Final = DetectionParams()
 
 
 @dataclass(frozen=True)
@@ -139,6 +127,10 @@ class Detected:
         Of a star, None where no source tells.
     ellipticity : float or None
         Of a star.
+    noise : Surface or None
+        Standard deviation of a pixel of sky over the frame, None where nothing is known.
+    footprints : Footprints or None
+        The pixels of the sources, numbered as they are.
     """
 
     sources: Sources
@@ -147,10 +139,32 @@ class Detected:
     sky_noise: float
     fwhm_pix: float | None
     ellipticity: float | None
+    noise: Surface | None = None
+    footprints: Footprints | None = None
+
+    def kron(self, image: Image) -> Kron:
+        """Return the light within Kron's ellipses of the sources of the frame."""
+        sources = self.sources
+        shapes = Ellipses(sources.a_pix, sources.b_pix, sources.theta_rad)
+        return kron_light(light_of(image, self.background), sources.x, sources.y, shapes)
 
 
-def detect(image: Image, params: DetectionParams = DetectionParams()) -> Detected:
+def light_of(image: Image, background: FloatPlane) -> stars.Light:
+    """Return a frame above its sky as the kernels take it, no pixel copied that need not be."""
+    return stars.Light(
+        np.ascontiguousarray(image.data, np.float32),
+        np.ascontiguousarray(background, np.float32),
+        np.ascontiguousarray(image.variance, np.float32),
+        np.ascontiguousarray(image.mask, np.uint16),
+        np.uint16(NOT_SKY),
+    )
+
+
+def detect(image: Image, params: DetectionParams = USUAL) -> Detected:
     """Find the sources of a frame.
+
+    The sky is told twice: by the modes of cells before the sources are known, by the means of what
+    they leave after.
 
     Parameters
     ----------
@@ -164,34 +178,72 @@ def detect(image: Image, params: DetectionParams = DetectionParams()) -> Detecte
     Detected
         Sources, background and the width of a star.
 
+    Raises
+    ------
+    CrowdedError
+        If most of the frame is above its sky.
+
     References
     ----------
     Bertin & Arnouts (1996), A&AS 117, 393; Barbary (2016), JOSS 1, 58.
     """
-    mask = (image.mask & np.uint16(NOT_SKY)) != 0
-    data = np.ascontiguousarray(image.data, np.float32)
-    if mask.all():
-        return _nothing(data)
-    first = sep.Background(data, mask=mask, bw=params.mesh_pix, bh=params.mesh_pix)
-    noise = np.sqrt(np.maximum(image.variance, np.float32(0)))
-    found = _extract(data - first.back(dtype=np.float32), _noise_of_sky(noise, first), mask, params)
-    sky = fit_background(data, _covered(mask, found), mesh_pix=params.mesh_pix)
+    light = light_of(image, np.empty(image.shape, np.float32))
+    pixels = Pixels(light.data, light.mask, light.bits)
+    rough = rough_levels(pixels, params.mesh_pix, params.threads)
+    if rough is None:
+        return _nothing(light.sky)
+    rough.sky.plane(light.sky.shape[1], light.sky)
+    width = rough_width(pixels, rough, params.mesh_pix)
+    footprints = find_footprints(pixels, light.variance, rough, params, width)
+    covered = _covered(light, footprints)
+    sky = clean_levels(pixels, covered, params.mesh_pix, params.threads)
     if sky is None:
-        sky = Background(first.back(dtype=np.float32), first.globalback, first.globalrms)
-    sources = _measured(data - sky.plane, image, found, mask)
-    width, shape = star_shape(sources)
-    return Detected(sources, sky.plane, sky.level, sky.noise, width, shape)
+        sky = rough
+    sky.sky.plane(light.sky.shape[1], light.sky)
+    return _told(light, sky, footprints, width)
 
 
-def _covered(mask: npt.NDArray[np.bool_], found: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return the pixels that tell nothing of the sky: bad ones, and those sources shine on."""
-    covered = mask.copy()
-    shape = (found[name].astype(float) for name in ("x", "y", "a", "b", "theta"))
-    sep.mask_ellipse(covered, *shape, r=COVERED_SIGMA)
+def _told(light: stars.Light, sky: Levels, footprints: Footprints, width: float | None) -> Detected:
+    """Return the sources of footprints, measured on the final sky."""
+    sources, kept = _measured(light, footprints, width)
+    fwhm, ellipticity = star_shape(sources)
+    return Detected(
+        sources,
+        light.sky,
+        sky.level,
+        sky.typical_noise,
+        fwhm,
+        ellipticity,
+        noise=sky.noise,
+        footprints=footprints.renumbered(kept),
+    )
+
+
+def _isophotes(light: stars.Light, footprints: Footprints) -> stars.Isophotes:
+    """Return what the pixels of each footprint add up to."""
+    n = len(footprints)
+    flux, x, y, x2, y2, xy, peak = np.zeros((7, n))
+    counts, is_cut = np.zeros(n, np.int32), np.zeros(n, np.bool_)
+    out = stars.Isophotes(counts, flux, x, y, x2, y2, xy, peak, is_cut)
+    places = footprints.y, footprints.x, footprints.signal
+    stars.isophotes(light, places, footprints.owner, out)
+    return out
+
+
+def _covered(light: stars.Light, footprints: Footprints) -> npt.NDArray[np.bool_]:
+    """Return the pixels that sources shine on."""
+    covered = np.zeros(light.data.shape, np.bool_)
+    found = _isophotes(light, footprints)
+    shapes = ellipses_of(found.x2, found.y2, found.xy)
+    sane = np.isfinite(shapes.a_pix) & (shapes.a_pix < LARGEST_AXIS_PIX)
+    inverse = np.where(sane[:, None], shapes.inverse() / COVERED_SIGMA**2, np.inf)
+    reach = np.where(sane, COVERED_SIGMA * np.maximum(shapes.a_pix, LEAST_WIDTH_PIX), 0.0)
+    stars.cover(covered, (found.x, found.y), inverse, reach)
+    covered[footprints.y, footprints.x] = True
     return covered
 
 
-def _nothing(data: FloatPlane) -> Detected:
+def _nothing(plane: FloatPlane) -> Detected:
     empty = np.empty(0)
     none = np.empty(0, bool)
     sources = Sources(
@@ -200,94 +252,75 @@ def _nothing(data: FloatPlane) -> Detected:
         is_blended=none,
         is_truncated=none,
     )
-    return Detected(sources, np.zeros_like(data), 0.0, 0.0, None, None)
-
-
-def _noise_of_sky(noise: FloatPlane, sky: Any) -> FloatPlane:  # noqa: ANN401 - sep's own type
-    """Return the noise of the sky of every pixel: as measured, where the frame knows it worse."""
-    measured = sky.rms(dtype=np.float32)
-    floor = np.float32(1e-6) + measured * np.float32(0.5)
-    return np.asarray(np.maximum(np.minimum(noise, measured), floor), np.float32)
-
-
-def _extract(
-    above: FloatPlane,
-    noise: FloatPlane,
-    mask: npt.NDArray[np.bool_],
-    params: DetectionParams,
-) -> npt.NDArray[Any]:
-    sep.set_extract_pixstack(MOST_OBJECTS)
-    sep.set_sub_object_limit(MOST_PARTS)
-    for times in (1.0, 3.0, 10.0):
-        try:
-            found: npt.NDArray[Any] = sep.extract(
-                above,
-                params.threshold_sigma * times,
-                err=noise,
-                mask=mask,
-                minarea=params.min_pixels,
-                filter_type="matched",
-                deblend_nthresh=params.deblend_levels,
-                deblend_cont=params.deblend_contrast,
-            )
-            break
-        except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-            full = error
-    else:
-        raise CrowdedError(str(full)) from full
-    sane = np.isfinite(found["x"] + found["y"] + found["a"] + found["b"]) & (found["flux"] > 0)
-    sane &= (found["a"] < LARGEST_AXIS_PIX) & (found["b"] > 0)
-    kept: npt.NDArray[Any] = found[sane][np.argsort(-found["flux"][sane], kind="stable")]
-    return kept
+    plane[...] = 0
+    return Detected(sources, plane, 0.0, 0.0, None, None)
 
 
 def _measured(
-    above: FloatPlane, image: Image, found: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
-) -> Sources:
-    x, y = found["x"].astype(float), found["y"].astype(float)
-    flux = found["flux"].astype(float)
-    fwhm = np.empty(len(x))
-    half_max_widths(above, x, y, REACH_PIX, fwhm)
-    fwhm = np.where(np.isfinite(fwhm) & (fwhm > LEAST_WIDTH_PIX), fwhm, LEAST_WIDTH_PIX)
-    x_win, y_win, failed = sep.winpos(above, x, y, fwhm / SIGMA_TO_FWHM, mask=mask)
-    moved = np.hypot(x_win - x, y_win - y)
-    is_better = (failed == 0) & np.isfinite(moved) & (moved < fwhm)
-    x, y = np.where(is_better, x_win, x), np.where(is_better, y_win, y)
-    total, error, _ = sep.sum_circle(
-        above, x, y, fwhm, var=np.maximum(image.variance, 0), mask=mask, subpix=5
-    )
+    light: stars.Light, footprints: Footprints, star_width: float | None
+) -> tuple[Sources, Indices]:
+    """Return the sources, the brightest first, and the numbers of their footprints."""
+    found = _isophotes(light, footprints)
+    shapes = ellipses_of(found.x2, found.y2, found.xy)
+    sane = (found.flux > 0) & (shapes.a_pix < LARGEST_AXIS_PIX) & (shapes.b_pix > 0)
+    kept = np.flatnonzero(sane)
+    kept = kept[np.argsort(-found.flux[kept], kind="stable")]
+    x, y = found.x[kept], found.y[kept]
+    fwhm = _widths(light, x, y)
+    blended = footprints.is_blended[kept]
+    x, y, known_to = _centred(light, (x, y), fwhm, (star_width, blended))
+    total, error = np.empty(len(x)), np.empty(len(x))
+    circles.own_circles(light, (x, y), fwhm, total, error)
     snr = np.where(error > 0, total / np.maximum(error, 1e-30), 0.0)
     # A Gaussian's centroid is known to its sigma over the signal to noise ratio.
-    known_to = fwhm / SIGMA_TO_FWHM / np.maximum(snr, 1.0)
-    return Sources(
+    by_snr = fwhm / SIGMA_TO_FWHM / np.maximum(snr, 1.0)
+    flags = np.empty(len(x), np.uint16)
+    stars.flags_near(light.mask, x, y, fwhm, flags)
+    sources = Sources(
         x=x,
         y=y,
-        error_pix=np.maximum(known_to, LEAST_ERROR_PIX),
-        flux=flux,
+        error_pix=np.maximum(np.where(np.isfinite(known_to), known_to, by_snr), LEAST_ERROR_PIX),
+        flux=found.flux[kept],
         snr=snr,
-        a_pix=found["a"].astype(float),
-        b_pix=found["b"].astype(float),
-        theta_rad=found["theta"].astype(float),
+        a_pix=shapes.a_pix[kept],
+        b_pix=shapes.b_pix[kept],
+        theta_rad=shapes.theta_rad[kept],
         fwhm_pix=fwhm,
-        flags=flags_around(image.mask, x, y, fwhm),
-        is_blended=(found["flag"] & sep.OBJ_MERGED) != 0,
-        is_truncated=(found["flag"] & sep.OBJ_TRUNC) != 0,
+        flags=flags,
+        is_blended=blended,
+        is_truncated=found.is_cut[kept],
     )
+    return sources, kept
 
 
-def flags_around(
-    mask: npt.NDArray[np.uint16], x: Floats, y: Floats, radius_pix: Floats
-) -> npt.NDArray[np.uint16]:
-    """Return all flags that pixels of squares around some places carry, ``(n,)``."""
-    ny, nx = mask.shape
-    reach = np.ceil(radius_pix).astype(int)
-    x0, y0 = np.rint(x).astype(int), np.rint(y).astype(int)
-    found = np.zeros(len(x), np.uint16)
-    for k in range(len(x)):
-        rows = slice(max(0, y0[k] - reach[k]), min(ny, y0[k] + reach[k] + 1))
-        columns = slice(max(0, x0[k] - reach[k]), min(nx, x0[k] + reach[k] + 1))
-        found[k] = np.bitwise_or.reduce(mask[rows, columns], axis=None)
-    return found
+def _widths(light: stars.Light, x: Floats, y: Floats) -> Floats:
+    """Return the full width at half maximum of each source."""
+    fwhm = np.empty(len(x))
+    level = light.sky[np.rint(y).astype(int), np.rint(x).astype(int)].astype(np.float64)
+    stars.half_max_widths(light.data, level, x, y, REACH_PIX, fwhm)
+    return np.where(np.isfinite(fwhm) & (fwhm > LEAST_WIDTH_PIX), fwhm, LEAST_WIDTH_PIX)
+
+
+def _centred(
+    light: stars.Light,
+    places: tuple[Floats, Floats],
+    fwhm: Floats,
+    known: tuple[float | None, npt.NDArray[np.bool_]],
+) -> tuple[Floats, Floats, Floats]:
+    """Return windowed centroids and their errors, NaN where the isophote's place is kept."""
+    x, y = places
+    star_width, is_blended = known
+    windows = fwhm
+    if star_width is not None:
+        windows = np.clip(fwhm, WINDOW_LEAST * star_width, WINDOW_MOST * star_width)
+    n = len(x)
+    out = stars.Centroids(np.empty(n), np.empty(n), np.empty(n), np.empty(n))
+    stars.window(light, x, y, windows, out)
+    moved = np.hypot(out.x - x, out.y - y)
+    # Beside a brighter source a window slides towards it.
+    is_better = np.isfinite(moved) & (moved < windows * np.where(is_blended, BLENDED_MOVE, 1.0))
+    known_to = np.where(is_better, np.sqrt((out.x_error**2 + out.y_error**2) / 2), np.nan)
+    return np.where(is_better, out.x, x), np.where(is_better, out.y, y), known_to
 
 
 def star_shape(sources: Sources) -> tuple[float | None, float | None]:
@@ -297,7 +330,9 @@ def star_shape(sources: Sources) -> tuple[float | None, float | None]:
     narrower, and both scatter.
     """
     wide = sources.fwhm_pix > HOT_WIDTH_PIX
-    chosen = np.flatnonzero(sources.is_clean & (sources.snr > STAR_SIGNAL) & wide)
+    chosen = np.flatnonzero(sources.is_clean & (sources.snr > SURE_STAR_SIGNAL) & wide)
+    if len(chosen) < ENOUGH_SURE:
+        chosen = np.flatnonzero(sources.is_clean & (sources.snr > STAR_SIGNAL) & wide)
     if len(chosen) < 3:
         chosen = np.flatnonzero(sources.is_clean & (sources.snr > STAR_SIGNAL))
     if len(chosen) < 3:

@@ -6,102 +6,61 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from reduction.astrometry.wcs import terms
+from reduction.photometry.zeromodel import (
+    MAG_OF_LN,
+    PLAIN,
+    CalibrationStars,
+    Floats,
+    ZeroPoint,
+    ZeroPointModel,
+    instrumental_mag,
+    polynomials,
+)
 from reduction.stats import MAD_TO_SIGMA
 
-Floats = npt.NDArray[np.float64]
-MAG_OF_LN: Final = 2.5 / np.log(10)
+__all__ = [
+    "CalibrationStars",
+    "NoZeroPointError",
+    "ZeroPoint",
+    "ZeroPointModel",
+    "choose_zero_point",
+    "fit_zero_point",
+    "has_colour_range",
+    "instrumental_mag",
+    "limiting_mag",
+]
+
 CLIP_SIGMA: Final = 3.5
 ROUNDS: Final = 30
 SPARE_STARS: Final = 3  # more than there are unknowns
 LEAST_COLOUR_RANGE_MAG: Final = 0.3  # of the stars, below which no colour term can be told
 MOST_SCATTER_MAG: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationStars:
-    """Stars whose magnitudes are known, ``(n,)`` each.
-
-    Attributes
-    ----------
-    flux_per_s, flux_error_per_s : float arrays
-        All of their light in a second.
-    mag, mag_error : float arrays
-        Of the catalogue.
-    colour : float array or None
-        Of the catalogue, magnitudes; None fits no colour term.
-    x, y : float arrays or None
-        Places on the frame from -1 to 1; None fits no variation over the frame.
-    """
-
-    flux_per_s: Floats
-    flux_error_per_s: Floats
-    mag: Floats
-    mag_error: Floats
-    colour: Floats | None = None
-    x: Floats | None = None
-    y: Floats | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ZeroPoint:
-    """What turns a flux into a magnitude: ``mag = -2.5 log10(flux/s) + value + term * colour``.
-
-    Attributes
-    ----------
-    value, error : float
-        Zero point at the middle of the frame, magnitudes, for a star of the mean colour where no
-        colour term is fitted.
-    colour_term, colour_term_error : float or None
-        Magnitudes a magnitude of colour.
-    spatial : tuple of float
-        Coefficients of x, y, x^2, xy, y^2 from -1 to 1; empty where none are fitted.
-    scatter_mag : float
-        Intrinsic: what the stars scatter by beyond their stated errors.
-    is_used : bool array, ``(n,)``
-        Which stars are no outliers.
-    residual_mag : float array, ``(n,)``
-        Catalogue less fit; NaN of stars without light.
-    """
-
-    value: float
-    error: float
-    colour_term: float | None
-    colour_term_error: float | None
-    spatial: tuple[float, ...]
-    scatter_mag: float
-    is_used: npt.NDArray[np.bool_]
-    residual_mag: Floats
-
-    @property
-    def n_used(self) -> int:
-        """Stars the fit rests on."""
-        return int(np.count_nonzero(self.is_used))
+STARS_A_TERM: Final = 12  # that a polynomial over the frame may be chosen with
+BETTER_BIC: Final = 10.0  # by which a term must improve the fit: very strong evidence
 
 
 class NoZeroPointError(Exception):
     """There are too few stars of known magnitude; the message says how many there are."""
 
 
-def instrumental_mag(flux_per_s: Floats, error_per_s: Floats) -> tuple[Floats, Floats]:
-    """Return ``-2.5 log10`` of fluxes and its error; NaN where there is no light."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mag = np.where(flux_per_s > 0, -2.5 * np.log10(flux_per_s), np.nan)
-        error = np.where(flux_per_s > 0, MAG_OF_LN * error_per_s / flux_per_s, np.nan)
-    return mag, error
-
-
-def fit_zero_point(stars: CalibrationStars, *, spatial_order: int = 0) -> ZeroPoint:
+def fit_zero_point(
+    stars: CalibrationStars, *, spatial_order: int = 0, model: ZeroPointModel = PLAIN
+) -> ZeroPoint:
     """Fit a zero point, with a colour term and variation over the frame where asked for.
 
     Weighted least squares; the weights hold the stars' own errors and an intrinsic scatter that
-    makes the reduced chi-squared one; outliers are clipped until none is left.
+    makes the reduced chi-squared one; outliers are clipped until none is left. What is to be added
+    to fluxes enters to first order, ``-2.5 log10(F + b) = -2.5 log10(F) - 1.0857 b / F``.
 
     Parameters
     ----------
     stars : CalibrationStars
         Matched with the catalogue.
     spatial_order : int
-        0 to 2, of the polynomial over the frame.
+        Of the polynomial over the frame, where `model` does not say.
+    model : ZeroPointModel
+        Further terms.
 
     Returns
     -------
@@ -119,9 +78,13 @@ def fit_zero_point(stars: CalibrationStars, *, spatial_order: int = 0) -> ZeroPo
     """
     mag, error = instrumental_mag(stars.flux_per_s, stars.flux_error_per_s)
     difference = stars.mag - mag
+    if model.colour_term is not None and stars.colour is not None:
+        difference = difference - model.colour_term * stars.colour
     variance = error**2 + stars.mag_error**2
-    columns = _columns(stars, spatial_order)
+    design = _design_of(stars, mag, model, spatial_order)
+    columns = design.columns
     known = np.isfinite(difference) & np.isfinite(variance) & np.isfinite(columns).all(axis=1)
+    columns = np.where(known[:, None], columns, 0.0)
     used = known & _near_median(difference, known)
     needed = columns.shape[1] + SPARE_STARS
     for _ in range(ROUNDS):
@@ -134,7 +97,55 @@ def fit_zero_point(stars: CalibrationStars, *, spatial_order: int = 0) -> ZeroPo
         used = still
     _check_enough(used, needed)
     found = _weighted(columns[used], difference[used], variance[used])
-    return _told(stars, found, used, difference - columns @ found[0])
+    return _told(design, found, used, difference - columns @ found[0])
+
+
+def choose_zero_point(stars: CalibrationStars, *, most: int = 2) -> ZeroPoint:
+    """Fit a zero point with the lowest order over the frame that the stars do not speak against.
+
+    A higher order is taken only where there are 12 stars for each of its terms and it lowers the
+    Bayesian information criterion by 10.
+
+    Parameters
+    ----------
+    stars : CalibrationStars
+        With places.
+    most : int
+        The highest order that is tried.
+
+    Returns
+    -------
+    ZeroPoint
+
+    Raises
+    ------
+    NoZeroPointError
+        Where they are too few for one value.
+
+    References
+    ----------
+    Kass & Raftery (1995), JASA 90, 773, of what counts as very strong evidence.
+    """
+    best = fit_zero_point(stars)
+    if stars.x is None or stars.y is None:
+        return best
+    for order in range(1, most + 1):
+        if best.n_used < STARS_A_TERM * len(terms(order)):
+            break
+        trial = fit_zero_point(stars, spatial_order=order)
+        if _bic(trial, stars, best) < _bic(best, stars, best) - BETTER_BIC:
+            best = trial
+    return best
+
+
+def _bic(zero: ZeroPoint, stars: CalibrationStars, common: ZeroPoint) -> float:
+    """Return the criterion over the stars `common` used, by its scatter."""
+    used = common.is_used
+    error = instrumental_mag(stars.flux_per_s[used], stars.flux_error_per_s[used])[1]
+    variance = error**2 + stars.mag_error[used] ** 2 + common.scatter_mag**2
+    # A star that only the richer model explains must not count against the poorer without end.
+    pulls = np.minimum(zero.residual_mag[used] ** 2 / variance, CLIP_SIGMA**2)
+    return float(np.sum(pulls) + len(zero.spatial) * np.log(len(pulls)))
 
 
 def _check_enough(used: npt.NDArray[np.bool_], needed: int) -> None:
@@ -145,15 +156,41 @@ def _check_enough(used: npt.NDArray[np.bool_], needed: int) -> None:
         )
 
 
-def _columns(stars: CalibrationStars, spatial_order: int) -> Floats:
-    columns = [np.ones(len(stars.mag))]
-    if stars.colour is not None:
-        columns.append(stars.colour)
-    if spatial_order and stars.x is not None and stars.y is not None:
-        columns += [stars.x, stars.y]
-        if spatial_order > 1:
-            columns += [stars.x**2, stars.x * stars.y, stars.y**2]
-    return np.column_stack(columns)
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """The columns of a fit, and how many belong to which term."""
+
+    columns: Floats
+    n_spatial: int
+    n_background: int
+    has_colour: bool
+    held_colour: float | None
+    pivot_mag: float | None
+
+
+def _design_of(
+    stars: CalibrationStars, mag: Floats, model: ZeroPointModel, spatial_order: int
+) -> _Design:
+    nowhere = np.zeros(len(stars.mag))
+    has_places = stars.x is not None and stars.y is not None
+    x = stars.x if has_places and stars.x is not None else nowhere
+    y = stars.y if has_places and stars.y is not None else nowhere
+    order = max(spatial_order, model.spatial_order) if has_places else 0
+    parts = [polynomials(x, y, order)]
+    n_background = 0
+    if model.background_order is not None:
+        shape = polynomials(x, y, model.background_order if has_places else 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts.append(-MAG_OF_LN * shape / stars.flux_per_s[:, None])
+        n_background = shape.shape[1]
+    is_fitted = stars.colour is not None and model.colour_term is None
+    if is_fitted and stars.colour is not None:
+        parts.append(stars.colour[:, None])
+    pivot = float(np.nanmedian(mag)) if model.has_nonlinearity and len(mag) else None
+    if pivot is not None:
+        parts.append((mag - pivot)[:, None])
+    held = model.colour_term if stars.colour is not None else None
+    return _Design(np.hstack(parts), parts[0].shape[1], n_background, is_fitted, held, pivot)
 
 
 def _near_median(difference: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -198,23 +235,32 @@ def _chi2(columns: Floats, difference: Floats, variance: Floats, values: Floats)
 
 
 def _told(
-    stars: CalibrationStars,
+    design: _Design,
     found: tuple[Floats, Floats, float],
     used: npt.NDArray[np.bool_],
     residual: Floats,
 ) -> ZeroPoint:
     values, covariance, scatter = found
     errors = np.sqrt(np.diag(covariance))
-    has_colour = stars.colour is not None
+    n, last = design.n_spatial, design.n_spatial + design.n_background
+    held = design.held_colour
     return ZeroPoint(
         value=float(values[0]),
         error=float(errors[0]),
-        colour_term=float(values[1]) if has_colour else None,
-        colour_term_error=float(errors[1]) if has_colour else None,
-        spatial=tuple(float(v) for v in values[1 + has_colour :]),
+        colour_term=float(values[last]) if design.has_colour else held,
+        colour_term_error=float(errors[last])
+        if design.has_colour
+        else None
+        if held is None
+        else 0.0,
+        spatial=tuple(float(v) for v in values[1:n]),
         scatter_mag=float(scatter),
         is_used=used,
         residual_mag=residual,
+        background=tuple(float(v) for v in values[n:last]),
+        nonlinearity=float(values[-1]) if design.pivot_mag is not None else 0.0,
+        pivot_mag=design.pivot_mag or 0.0,
+        covariance=covariance[:n, :n],
     )
 
 

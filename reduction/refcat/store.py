@@ -150,6 +150,19 @@ class Catalogue:
             self._take("id", rows) if self.meta.has_ids else None,
         )
 
+    def numbered(self, rows: Pixels | slice, *, bands: Sequence[str] | None = None) -> Stars:
+        """Return stars by their numbers in the order they are stored, at the catalogue's epoch."""
+        wanted = self._bands(bands)
+        return Stars(
+            self._take("ra", rows),
+            self._take("dec", rows),
+            {band.name: self._take(band.name, rows) for band in wanted},
+            {b.name: self._take(f"{b.name}_err", rows) for b in wanted if b.has_error},
+            wanted,
+            self.meta.epoch,
+            1.0,
+        )
+
     def damage(self) -> list[str]:
         """Return the columns whose values are not those that were written; reads all of them."""
         return [
@@ -194,7 +207,7 @@ class Catalogue:
         since = self.meta.epoch if own is None else np.where(np.isfinite(own), own, self.meta.epoch)
         return moved(ra, dec, self._take("pmra", rows), self._take("pmdec", rows), epoch - since)
 
-    def _take(self, name: str, rows: Pixels) -> npt.NDArray[Any]:
+    def _take(self, name: str, rows: Pixels | slice) -> npt.NDArray[Any]:
         return np.asarray(self._columns[name][rows])
 
 

@@ -1,8 +1,16 @@
-"""VOTable files: rows in XML are read as a stream, those in base64 whole where they are small."""
+"""VOTable files: rows in XML are read as a stream, those in base64 whole where they are small.
 
+A VOTable may say that its rows lie at an address, and astropy would open it, be it a file of
+this machine. Whatever astropy is given here was looked through first.
+"""
+
+import math
+import re
+import struct
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from xml.parsers.expat import ExpatError
 
 import numpy as np
@@ -15,6 +23,12 @@ from reduction.refcat.columns import RawChunk
 from reduction.refcat.errors import BadCatalogueError
 
 MAX_BINARY_BYTES: Final = 256 << 20  # of a table in base64, which is read whole
+MAX_VALUES: Final = 50_000_000  # of a table that is read whole
+_ELSEWHERE: Final = frozenset({"FITS", "PARQUET"})  # these are but addresses
+_BROKEN: Final = (
+    ExpatError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+    RuntimeError, EOFError, NameError, MemoryError, Warning, struct.error,
+)  # fmt: skip
 
 
 class VOTableFile:
@@ -85,12 +99,72 @@ class VOTableFile:
                 f"{self._path.name} is a VOTable in base64 and too large to be read whole: "
                 "ask for TABLEDATA, FITS or CSV"
             )
-        table = parse_single_table(self._path, verify="ignore").to_table(use_names_over_ids=True)
+        table = whole_table(self._path).to_table(use_names_over_ids=True)
         cells = {
             name: pa.array(np.ma.filled(np.ma.asarray(table[name]).astype(object), None).tolist())
             for name in wanted
         }
         return chunk_of(cells, whole, done=1.0)
+
+
+def whole_table(path: Path, *, max_values: int = MAX_VALUES) -> Any:  # noqa: ANN401 - astropy
+    """Read the first table of a VOTable whole, if all of its rows are in the file.
+
+    Parameters
+    ----------
+    path : Path
+        Not compressed.
+    max_values : int
+        Rows by values in a row; of more it is refused.
+
+    Returns
+    -------
+    astropy.io.votable.tree.TableElement
+
+    Raises
+    ------
+    BadCatalogueError
+        If it cannot be read, is too large, or its rows lie elsewhere.
+    """
+    try:
+        # Looked through and read by one descriptor: the name may be another file's by then. As
+        # a function, since astropy unpacks files it is given.
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # other programs' tables are seldom by the letter
+            _look_through(file, path.name, max_values)
+            file.seek(0)
+            return parse_single_table(file.read, verify="ignore")
+    except _BROKEN as error:
+        raise BadCatalogueError(f"{path.name} is no VOTable that can be read: {error}") from error
+
+
+def _look_through(file: BinaryIO, name: str, max_values: int) -> None:
+    """Refuse a VOTable with an address for its rows, or with more values than are read."""
+    per_row, rows, promised = 0, 0, 0
+    with get_xml_iterator(file.read) as events:
+        for start, tag, data, _place in events:
+            if not start:
+                continue
+            if tag in _ELSEWHERE or (tag == "STREAM" and any(map(_is_address, data))):
+                raise BadCatalogueError(
+                    f"{name} has its rows in another place, which is not opened: "
+                    "save the table with its rows in it"
+                )
+            rows += tag == "TR"
+            per_row += _values(data.get("arraysize", "")) if tag == "FIELD" else 0
+            if tag == "TABLE":
+                promised = max(promised, int(data.get("nrows") or 0))
+            if max(rows, promised) * per_row > max_values or promised > max_values:
+                raise BadCatalogueError(f"{name} is too large to be read whole")
+
+
+def _is_address(attribute: str) -> bool:
+    return attribute.lower().endswith("href")
+
+
+def _values(arraysize: str) -> int:
+    """Return how many values each cell of a column takes; of those that vary, 1."""
+    return 1 if "*" in arraysize else math.prod(map(int, re.findall(r"\d+", arraysize)))
 
 
 def _strings(names: Sequence[str], lists: Sequence[list[str]]) -> dict[str, pa.Array]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmarks import lists
+from scripts.benchmarks import accuracy, frame_cones, lists, sky
 from scripts.benchmarks.data import make_all
 from scripts.benchmarks.measure import run_rounds
 from scripts.benchmarks.night import NOTED
@@ -20,14 +20,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 OURS = (
     "scan", "scan_astropy", "rescan", "floor_rescan", "combine_clip", "combine_cold",
     "floor_combine", "combine_median", "median_numpy", "detrend", "floor_detrend", "cosmics",
+    *sky.ARMS, *frame_cones.ARMS,
 )  # fmt: skip
 FULL = ("night", "floor_night")
 SIRIL = ("siril_stack", "siril_calibrate")
 CCDPROC = ("ccdproc_scan", "ccdproc_combine", "ccdproc_detrend")
 SCRAPPY = ("scrappy",)
+# Peers on the sky, by what has to be there: a module of the peers' interpreter, or a program.
+SKY_MODULES = (("sep", "sep"), ("twirl", "twirl"), ("statsmodels", "zero_points_rlm"),
+               ("astropy", "cones_astropy"))  # fmt: skip
+SKY_PROGRAMS = (("source-extractor", "sextractor"), ("sex", "sextractor"),
+                ("solve-field", "solve_field"), ("solve-field", "solve_field_blind"))  # fmt: skip
 INSTALL = (
     "peers that are not installed are left out; all of them: scripts/bench --install-peers "
-    "(and, as root, apt install siril)"
+    "(and, as root, apt install siril source-extractor astrometry.net)"
 )
 
 
@@ -38,6 +44,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     parser.add_argument("--rounds", type=int, help="rounds of all arms (3; quick: 2)")
     parser.add_argument("--folder", type=Path, help="where the made frames are kept")
+    parser.add_argument("--accuracy", action="store_true", help="simulated truth, not times")
     parser.add_argument("--only", help="only arms whose name contains this")
     parser.add_argument("--install-peers", action="store_true", help="make the peers' environment")
     return parser.parse_args(arguments)
@@ -61,6 +68,7 @@ def install_peers() -> None:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / "bin" / "python")
     packages = ["ccdproc", "astroscrappy", "bottleneck", "djangorestframework", "gunicorn"]
+    packages += ["sep", "twirl", "statsmodels"]
     subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
 
 
@@ -82,8 +90,26 @@ def commands(folder: Path, *, quick: bool) -> dict[str, Sequence[str]]:
     for module, names in (("ccdproc", CCDPROC), ("astroscrappy", SCRAPPY)):
         if python is not None and has(python, module):
             made |= {name: (python, script, name, str(folder)) for name in names}
+    made |= sky_peers(folder, python)
     has_drf = python is not None and has(python, "rest_framework") and has(python, "gunicorn")
     return made | lists.commands(folder, python if has_drf else None)
+
+
+def sky_peers(folder: Path, python: str | None) -> dict[str, Sequence[str]]:
+    """Return the commands of the peers on the sky; programs are run by our own interpreter."""
+    script = str(ROOT / "scripts" / "benchmarks" / "sky_peers.py")
+    made: dict[str, Sequence[str]] = {
+        name: (sys.executable, script, name, str(folder))
+        for program, name in SKY_PROGRAMS
+        if shutil.which(program)
+    }
+    if python is not None:
+        made |= {
+            name: (python, script, name, str(folder))
+            for module, name in SKY_MODULES
+            if has(python, module)
+        }
+    return made
 
 
 def machine() -> dict[str, object]:
@@ -112,10 +138,14 @@ def main(arguments: Sequence[str]) -> None:
         install_peers()
         return
     quick = options.quick
+    if options.accuracy:
+        accuracy.tell(accuracy.measured(quick=quick), options.json)
+        return
     folder = options.folder or instance() / "bench" / ("quick" if quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
     side, frames, small = (2048, 12, 400) if quick else (4096, 20, 2000)
     make_all(folder, side=side, frames=frames, small=small)
+    sky.make(folder, 200_000 if quick else 2_000_000)
     lists.make(folder, 100_000 if quick else 1_000_000)
     chosen = commands(folder.resolve(), quick=quick)
     if options.only:

@@ -16,7 +16,7 @@ from reduction.headers.translate import translate
 from reduction.image import Image
 from reduction.readout import amplifiers, data_rows
 from reduction.recipes import CalibrateParams, Calibrations
-from scripts.benchmarks import night, scan
+from scripts.benchmarks import frame_cones, night, scan, sky
 from scripts.benchmarks.measure import Arm, Meter, peak_mb, run_arm
 
 CHUNK = 1 << 20
@@ -203,6 +203,8 @@ ARMS: dict[str, Arm] = {
     "cosmics": cosmics,
     **scan.ARMS,
     **night.ARMS,
+    **sky.ARMS,
+    **frame_cones.ARMS,
 }
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ SCAN = "scan: headers read, translated and stored"
 CLIP = "combine, 3 sigma clip to convergence"
 COLD = "combine, as whole cold processes"
 DETREND = "detrend one frame to SCI, VAR, DQ"
+SOURCES = "sources: sky, deblending, centroids, shapes"
+POINTED, BLIND = "solve 10 fields with a pointing", "solve 10 fields without any hint"
 LIST = "frames list, 1000 pages of 100 over HTTP, server"
 COMPARISONS = (
     Comparison(SCAN, "astropy getheader", "scan", "scan_astropy", 1 / 12),
@@ -63,6 +65,17 @@ COMPARISONS = (
         "whole night on two cores", "reading it, writing it to disk", "night", "floor_night",
         3.0, "wall_s", full_only=True,
     ),
+    Comparison(SOURCES, "sep", "detect", "sep", 0.6),
+    Comparison(SOURCES, "SExtractor", "detect", "sextractor", 0.6),
+    Comparison(POINTED, "twirl", "solve", "twirl", 1 / 15),
+    Comparison(POINTED, "solve-field, C alone", "solve", "solve_field", 1 / 8),
+    Comparison(BLIND, "solve-field, C alone", "solve_blind", "solve_field_blind", 1 / 3),
+    Comparison("50 zero points with a colour term", "statsmodels RLM, clipped", "zero_points",
+               "zero_points_rlm", 1.0),
+    Comparison("2000 cones, one at a time, from disk", "astropy, all at once, in memory", "cones",
+               "cones_astropy", 2.0),
+    Comparison("a place on 1000 frames' sources", "every source of them looked at", "frame_cones",
+               "frame_cones_all", 1.0),
     Comparison(LIST, "Django REST framework, its tokens", "list", "list_drf_tokens", 1 / 4),
     Comparison(LIST, "Django REST framework, no tokens", "list", "list_drf_open", 1 / 4),
 )  # fmt: skip

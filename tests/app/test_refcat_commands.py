@@ -34,6 +34,17 @@ def test_catalogue_is_loaded_listed_and_dropped(app: Flask, csv: Path) -> None:
     assert run(app, "list").output == "no catalogue is loaded\n"
 
 
+def test_quads_are_made_of_all_catalogues_or_of_those_named(app: Flask, csv: Path) -> None:
+    for name in ("one", "two"):
+        run(app, "load", str(csv), "--name", name, "--columns", "ra=RA,dec=DE,V=Vmag")
+
+    told = run(app, "quads").output.splitlines()
+
+    assert [line.partition(":")[0] for line in told] == ["one", "two"]
+    assert run(app, "quads", "two").output.startswith("two: quads of 0.0 MB")
+    assert "not loaded" in run(app, "quads", "three").output
+
+
 def test_coverage_tells_the_sky_and_a_place_in_it(app: Flask, csv: Path) -> None:
     options = ("--columns", "ra=RA,dec=DE,V=Vmag", "--covers", "10,20,2")
     run(app, "load", str(csv), "--name", "mine", *options)

@@ -7,6 +7,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
+from flask_migrate import upgrade as run_upgrade
 from sqlalchemy import text
 
 from app import config, create_app, paths, schema
@@ -44,6 +45,21 @@ def test_database_of_a_newer_version_is_left_alone(empty_app: Flask) -> None:
 
     with pytest.raises(schema.SchemaError, match="newer version"):
         schema.upgrade()
+
+
+def test_database_made_before_frames_were_listed_by_time_gets_those_indexes(
+    empty_app: Flask,
+) -> None:
+    run_upgrade(directory=schema.DIRECTORY, revision="0003")
+    with db.engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_frames_kind_start_utc"))
+        connection.execute(text("DROP INDEX ix_frames_level_night"))
+
+    schema.upgrade()
+
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"render_as_batch": True})
+        assert compare_metadata(context, Base.metadata) == []
 
 
 def test_database_is_copied_before_it_is_migrated(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.faults.program import Program
+from tests.faults.program import Program, served
 from tests.realdata import IN_CI
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -53,15 +53,8 @@ def program(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Program]:
     """The program with a worker and an empty RAW that it watches."""
-    assert pytestconfig.cache is not None
-    kernels = pytestconfig.cache.mkdir("numba")
-    made = Program(tmp_path_factory.mktemp("program") / "instance", kernels, SETTINGS)
-    made.start()
-    try:
-        made.wait_until_whole(workers=1)
+    with served(tmp_path_factory.mktemp("program"), pytestconfig, SETTINGS, workers=1) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

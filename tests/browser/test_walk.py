@@ -20,6 +20,8 @@ PAGES = (
     "/blocks/",
     f"/blocks/plan/?night={NIGHT}",
     "/jobs/",
+    "/tasks/",
+    "/tasks/upload/",
     "/quarantine/",
     "/settings/",
     "/account/",

@@ -3,15 +3,11 @@
 Repaired in them is only what the printed page allows: host, key and a misspelt module.
 """
 
-import threading
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from flask import Flask
-from werkzeug.serving import make_server
 
 from app.db import db, transaction
 from app.models import Proposal, User
@@ -94,18 +90,6 @@ PERSON_TYPES: dict[str, type | tuple[type, ...]] = {
     "is_active": bool,
     "date_joined": str,
 }
-
-
-@pytest.fixture
-def origin(app: Flask) -> Iterator[str]:
-    """A real server of the application, whose threads have contexts of their own."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

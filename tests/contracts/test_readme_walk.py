@@ -12,7 +12,7 @@ import pytest
 from app.services import simulation
 from reduction.simulate import FrameTruth, NightParams, Truth, read_truth
 from tests.accuracy.photometry import Photometry, measure, read_planes, sky_ratio, together
-from tests.faults.program import ROOT, Program
+from tests.faults.program import ROOT, Program, served
 
 SETTINGS = """
 [server]
@@ -28,15 +28,8 @@ LARGEST_BIAS = 0.005
 def program(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Program]:
-    assert pytestconfig.cache is not None
-    kernels = pytestconfig.cache.mkdir("numba")
-    made = Program(tmp_path_factory.mktemp("walk") / "instance", kernels, SETTINGS)
-    made.start()
-    try:
-        made.wait_until_whole(workers=2)
+    with served(tmp_path_factory.mktemp("walk"), pytestconfig, SETTINGS, workers=2) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def printed_walk() -> str:

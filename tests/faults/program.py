@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+import pytest
 from flask import Flask
 
 from app import config, create_app
@@ -152,6 +153,21 @@ def wait_for(is_so: Callable[[], bool], limit_s: float, every_s: float = 0.1) ->
     while not is_so():
         assert time.monotonic() < deadline, f"not so after {limit_s} s"
         time.sleep(every_s)
+
+
+@contextmanager
+def served(
+    folder: Path, pytestconfig: pytest.Config, settings: str, workers: int
+) -> Iterator[Program]:
+    """Run the program with an empty RAW until the tests of a module are through with it."""
+    assert pytestconfig.cache is not None
+    made = Program(folder / "instance", pytestconfig.cache.mkdir("numba"), settings)
+    made.start()
+    try:
+        made.wait_until_whole(workers=workers)
+        yield made
+    finally:
+        made.stop()
 
 
 def free_port() -> int:

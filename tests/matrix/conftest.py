@@ -51,9 +51,10 @@ class Keeper:
         """Take the site as it is now for what it has to be."""
         with self._app.app_context():
             self._rows = {table.name: _rows_of(table) for table in db.metadata.sorted_tables}
-            data = paths.current().data
+            folders = _folders()
         shutil.rmtree(self._copy, ignore_errors=True)
-        shutil.copytree(data, self._copy)
+        for folder in folders:
+            shutil.copytree(folder, self._copy / folder.name)
         self.writes.clear()
 
     def is_as_it_was(self) -> bool:
@@ -74,11 +75,13 @@ class Keeper:
                 for table in written:
                     if rows := self._rows[table.name]:
                         connection.execute(table.insert(), rows)
-            data = paths.current().data
+            folders = _folders()
         self.writes.clear()
-        if _files(data) != _files(self._copy):
-            shutil.rmtree(data)
-            shutil.copytree(self._copy, data)
+        for folder in folders:
+            kept = self._copy / folder.name
+            if _files(folder) != _files(kept):
+                shutil.rmtree(folder)
+                shutil.copytree(kept, folder)
 
     def _written(self) -> list[Table]:
         """Return the tables that may have changed; PostgreSQL wants all that hang together."""
@@ -94,6 +97,12 @@ def _rows_of(table: Table) -> list[dict[str, Any]]:
 
 def _told(rows: list[dict[str, Any]]) -> list[str]:
     return sorted(str({k: v for k, v in row.items() if k != "last_used_at"}) for row in rows)
+
+
+def _folders() -> tuple[Path, ...]:
+    """Return the folders whose files belong to rows."""
+    here = paths.current()
+    return here.data, here.tasks
 
 
 def _files(folder: Path) -> dict[str, int]:

@@ -7,6 +7,7 @@ A new route gets a row: the calls that show who may see or change what through i
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tests.matrix import solved
 from tests.matrix.calls import (
     INVALID,
     MISSED,
@@ -20,6 +21,8 @@ from tests.matrix.calls import (
     who_sees,
 )
 from tests.matrix.people_table import PEOPLE
+from tests.matrix.stdweb_table import STDWEB
+from tests.matrix.task_table import TASK_PAGES
 from tests.matrix.world import PASSWORD
 
 Row = tuple[Call, ...]
@@ -268,6 +271,30 @@ GOODMAN: Final = {
     for name, row in _GOODMAN.items()
 }
 
+_PLACE: Final = solved.ASKED
+_REDUCED: Final = ("reduced free", "reduced secret", "missing")
+SOURCES: Final = {
+    ("pages.show_sources", "GET"): (
+        Call(everyone()),
+        Call(everyone(), query=_PLACE, label="at a place"),
+        Call(everyone(INVALID), query={"ra": "north", "dec": "0"}, label="nowhere"),
+    ),
+    ("sources.find_sources", "GET"): (
+        Call(everyone(), query=_PLACE),
+        Call(everyone(), query=_PLACE | {"format": "csv"}, label="csv"),
+        Call(everyone(INVALID), query={"ra": "north", "dec": "0"}, label="nowhere"),
+    ),
+    ("sources.send_sources", "GET"): (
+        Call(who_sees(), "frame", _REDUCED, _FRAME),
+        Call(who_sees(), "frame", _REDUCED, _FRAME, query={"format": "csv"}, label="csv"),
+        Call(who_sees(MISSED), "frame", ("free", "secret", "missing"), _FRAME, label="raw"),
+    ),
+}
+_SKY: Final = (
+    Call(who_sees(), "frame", _REDUCED, _FRAME),
+    Call(who_sees(MISSED), "frame", ("free", "secret", "missing"), _FRAME, label="raw"),
+)
+
 _TILE: Final = {"plane": "SCI", "level": 0, "column": 0, "row": 0}
 PAGES: Final = {
     ("pages.show_nights", "GET"): (
@@ -280,14 +307,23 @@ PAGES: Final = {
         Call(everyone(), parts=_NIGHT, query={"level": "reduced"}, label="reduced"),
     ),
     ("pages.process_night", "POST"): (Call(everyone(), parts=_NIGHT),),
+    ("pages.show_night_trends", "GET"): (Call(everyone(), parts=_NIGHT),),
+    ("pages.send_night_trends", "GET"): (Call(everyone(), parts=_NIGHT),),
+    ("pages.show_trends", "GET"): (
+        Call(everyone()),
+        Call(everyone(), query={"from": "2026-11-01", "to": "2026-11-30"}, label="a month"),
+    ),
+    ("pages.send_trends", "GET"): (Call(everyone()),),
     ("pages.list_frames", "GET"): (
         Call(everyone()),
         Call(everyone(), query={"format": "json"}, label="json"),
         Call(everyone(), query={"name_has": "z", "format": "json"}, label="by name"),
+        Call(everyone(), query={"mark": "clouds"}, label="by mark"),
     ),
     ("pages.show_frame", "GET"): _frame(),
     ("pages.send_thumbnail", "GET"): _frame(),
     ("pages.describe_picture", "GET"): _frame(),
+    **{(f"pages.{view}", "GET"): _SKY for view in ("show_sky", "list_sources", "list_missed")},
     ("pages.show_pixel", "GET"): _frame(query={"x": 1, "y": 1}),
     ("pages.download_frame", "GET"): _frame(),
     ("pages.send_tile", "GET"): (Call(who_sees(), "frame", _FRAMES, _FRAME | _TILE),),
@@ -347,8 +383,17 @@ OPEN: Final = {
         (f"{face}.obtain_token", "POST"): (
             Call(everyone(INVALID), json={"username": "nobody", "password": "x"}),
         )
-        for face in ("stdweb", "bhtom", "atlas")
+        for face in ("stdweb", "stdweb_prefixed", "bhtom", "atlas")
     },
 }
 
-TABLE: Final[Mapping[tuple[str, str], Row]] = {**OPEN, **PAGES, **PEOPLE, **MAR, **GOODMAN}
+TABLE: Final[Mapping[tuple[str, str], Row]] = {
+    **OPEN,
+    **PAGES,
+    **PEOPLE,
+    **TASK_PAGES,
+    **SOURCES,
+    **MAR,
+    **GOODMAN,
+    **STDWEB,
+}

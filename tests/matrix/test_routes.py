@@ -64,7 +64,8 @@ class Asking:
                 self._ask_about_all(call, caller)
 
     def _callers(self, call: Call) -> list[Caller]:
-        is_alias = self.rule.endpoint in _ALIASES or self.rule.endpoint.startswith("goodman_gsp.")
+        face = self.rule.endpoint.partition(".")[0]
+        is_alias = self.rule.endpoint in _ALIASES or face in {"goodman_gsp", "stdweb_prefixed"}
         is_few = call.once or is_alias or self.world.is_open
         left_out: set[str] = set()
         if call is not TABLE[self.rule.endpoint, self.method][0]:
@@ -143,6 +144,8 @@ class Asking:
     def _compare(self, what: str, hidden: dict[str, tuple[Any, ...]]) -> None:
         """Hold what is hidden to what is not there: the same answer to the last byte."""
         nothing = hidden.pop("missing", None)
+        if self.rule.endpoint.startswith("stdweb"):  # documents a 403 for a task of others
+            return
         for name, answer in hidden.items():
             COUNTS["hidden things compared with none"] += 1
             if nothing is not None and answer != nothing:

@@ -4,7 +4,7 @@ What anybody may see or change is said here anew, by hand: the tests hold the pr
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -28,12 +28,14 @@ from app.models import (
     Proposal,
     ScannedFile,
     SuperflatLink,
+    Task,
     Token,
     User,
 )
-from app.services import accounts, audit, jobs
+from app.services import accounts, audit, jobs, task_files
 from tests.app.services.rawfiles import fits_bytes, store
 from tests.factories import make_user
+from tests.matrix import solved
 
 NIGHT: Final = date(2026, 11, 20)
 MISSING: Final = 77_000_777  # a number no row has
@@ -81,6 +83,7 @@ class Thing:
     is_shared: bool = False  # of everyone, whatever is in it: masters, their blocks
     is_master: bool = False
     is_private: bool = False  # its owner's and staff's on every site: jobs, results, settings
+    shared_with: tuple[str, ...] = ()  # callers in a group it is shared with
     name: str = ""
 
 
@@ -102,7 +105,8 @@ class World:
         if caller.is_staff:
             return True
         if thing.is_private:
-            return thing.owner == caller.name and self.sees_all_of(caller, thing)
+            is_theirs = caller.name in (thing.owner, *thing.shared_with)
+            return is_theirs and self.sees_all_of(caller, thing)
         if self.is_open or thing.is_shared or thing.owner == caller.name:
             return True
         parts = thing.proposals or {FREE}
@@ -145,6 +149,7 @@ def build(app: Flask) -> World:
         frames = _frames(world, proposals)
         _blocks(world, frames, people)
         _jobs(world, people)
+        _tasks(world, people)
         _files(world, people)
         _accounts(world, people, proposals)
     return world
@@ -152,7 +157,7 @@ def build(app: Flask) -> World:
 
 def _number(kind: str, n: int) -> int:
     """Return a row's number: one that stands for nothing else on a page."""
-    kinds = ("frame", "block", "job", "proposal", "user", "group", "token")
+    kinds = ("frame", "block", "job", "proposal", "user", "group", "token", "task")
     return 41_000 + 1000 * kinds.index(kind) + n
 
 
@@ -297,11 +302,20 @@ class _Maker:
             object_name=raw.object_name,
             missing=[f"no flat for {word}"],
             thumb=self._thumb(f"{word}_{raw.id}_proc", word),
+            sky_state="solved",
+            scale_arcsec=0.5,
+            fwhm_pix=3.0,
+            zero_point_mag=24.0,
+            zero_point_error_mag=0.01,
+            quality=["clouds"],
+            **solved.columns(word),
         )
         edge = FrameParent(child_id=self.made[name].id, parent_id=raw.id, role="raw")
         db.session.add(edge)
         db.session.flush()
-        self.world.files[path] = self.world.things["frame"][name]
+        sources = solved.place(self.made[name], word)
+        for file in (path, sources):
+            self.world.files[file] = self.world.things["frame"][name]
 
     def master(self, name: str, members: list[str]) -> None:
         kind = "bias" if members else "fringe"
@@ -421,6 +435,37 @@ def _jobs(world: World, people: Mapping[str, User]) -> None:
     add("house's", "", "mixed bias", JobState.DONE, "zorbax")
     db.session.add(Event(topic="frames", subject={"night": "2026-11-20", "name": "zorbax"}))
     db.session.flush()
+
+
+def _tasks(world: World, people: Mapping[str, User]) -> None:
+    """Tasks of one's own, of one's group, and one's own copy of what is other people's."""
+    mine = world.things["task"] = {"missing": Thing(MISSING)}
+    secret = db.session.get_one(Frame, world.things["frame"]["secret"].id)
+
+    def add(name: str, owner: str, word: str, thing: Thing, **values: Any) -> None:
+        task = Task(
+            id=_number("task", len(mine)),
+            owner_id=people[owner].id,
+            original_name=f"{word}.fits",
+            title=f"{word} by itself",
+            state="uploaded",
+            config={"target": f"{word} 1"},
+            **values,
+        )
+        db.session.add(task)
+        db.session.flush()
+        mine[name] = replace(thing, id=task.id, owner=owner, is_private=True)
+        folder = task_files.folder(task)
+        store(folder / task_files.IMAGE, fits_bytes(OBJECT=word, IMAGETYP="Light"))
+        store(folder / "objects.png", b"\x89PNG\r\n\x1a\n" + word.encode())
+
+    group = db.session.query(Group).one()
+    add("observer's", "observer", "plain", Thing(0))
+    shared = Thing(0, frozenset({"A"}), shared_with=("member by group",))
+    add("shared", "member", "zorbax", shared, groups=[group])
+    copied = Thing(0, frozenset({"A"}))
+    add("copied", "observer", "zorbax", copied, source=secret.path)
+    add("others'", "other observer", "quilnar", Thing(0, frozenset({"B"})))
 
 
 def _files(world: World, people: Mapping[str, User]) -> None:

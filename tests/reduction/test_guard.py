@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,23 +17,20 @@ from reduction.errors import BadFileError
 from reduction.fitsio import Limits, read_headers
 from tests.reduction.headers.texts import card, header_bytes, image_lines
 
-SECONDS, BYTES = 0.5, 48 << 20  # generous on a busy machine; astropy takes seconds and gigabytes
+BYTES = 48 << 20  # astropy takes gigabytes
 
 
 @contextmanager
-def small_and_fast() -> Iterator[None]:
+def small() -> Iterator[None]:
     tracemalloc.start()
-    began = time.perf_counter()
     yield
-    took = time.perf_counter() - began
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert took < SECONDS
     assert peak < BYTES
 
 
 def refusal(path: Path) -> BadFileError:
-    with small_and_fast(), pytest.raises(BadFileError) as refused:
+    with small(), pytest.raises(BadFileError) as refused:
         read_headers(path)
     return refused.value
 
@@ -145,7 +141,7 @@ def test_gzip_bomb_behind_a_small_image_is_never_unpacked(tmp_path: Path) -> Non
         for _ in range(256):
             file.write(b"\0" * (1 << 20))
 
-    with small_and_fast():
+    with small():
         assert read_headers(path).hdus[0].shape == (8, 8)
 
 

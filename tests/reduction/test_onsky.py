@@ -10,11 +10,15 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from reduction import fitsio
+from reduction.astrometry.placing import Elsewhere
+from reduction.astrometry.quads import quads_of
 from reduction.astrometry.wcs import TanSip
+from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.headers.sky import sky_cards
 from reduction.image import Image
 from reduction.onsky import AskCatalogue, Reference, put_on_sky
+from reduction.refcat.geometry import separations_deg
 from tests.reduction.photometry.stars import Sky, make_sky
 
 SHAPE = (600, 600)
@@ -101,22 +105,118 @@ def test_other_programs_read_where_the_product_says_it_is(
     assert dec[0] == pytest.approx(true_dec[0], abs=2e-5)
 
 
+def only_near(reference: Reference) -> AskCatalogue:
+    """Return what knows the stars around a place, and none where it has none."""
+
+    def ask(ra_deg: float, dec_deg: float, radius_deg: float) -> list[Reference]:
+        away = separations_deg(reference.ra_deg, reference.dec_deg, ra_deg, dec_deg)
+        near = np.flatnonzero(away < radius_deg)
+        rows = {
+            name: getattr(reference, name)[near]
+            for name in ("ra_deg", "dec_deg", "mag", "mag_error")
+        }
+        return [replace(reference, **rows)] if len(near) else []
+
+    return ask
+
+
+def quads_of_catalogue(reference: Reference) -> Elsewhere:
+    made = quads_of(reference.ra_deg, reference.dec_deg)
+    return Elsewhere(lambda: [made])
+
+
+NOTHING_KNOWN = {"ra_deg": None, "dec_deg": None, "pixel_scale_arcsec": None}
+
+
+@pytest.mark.parametrize("values", [
+    NOTHING_KNOWN,
+    {"ra_deg": 10.0, "dec_deg": -60.0},
+    {"pixel_scale_arcsec": 2.9},
+    {"pixel_scale_arcsec": None},
+], ids=["nothing", "elsewhere", "wrong scale", "no scale"])  # fmt: skip
+def test_a_frame_that_says_nothing_or_lies_is_recognised_by_its_stars(
+    sky: Sky, rng: np.random.Generator, values: dict[str, object]
+) -> None:
+    known = catalogue_of(sky, rng)
+
+    found = put_on_sky(sky.image, info(**values), only_near(known), quads_of_catalogue(known))
+
+    assert found.solution is not None, found.message
+    assert found.found_by == "quads"
+    middle = found.solution.wcs.sky(np.array([299.5]), np.array([299.5]))
+    assert separations_deg(*middle, 120.0, 35.0)[0] < 0.1 / 3600
+    assert found.zero_point is not None
+    assert found.zero_point.value == pytest.approx(ZERO_POINT, abs=0.02)
+
+
+def test_without_a_scale_the_stars_around_the_pointing_are_enough(
+    sky: Sky, rng: np.random.Generator
+) -> None:
+    known = catalogue_of(sky, rng)
+
+    found = put_on_sky(sky.image, info(pixel_scale_arcsec=None), only_near(known))
+
+    assert found.solution is not None
+    assert found.solution.wcs.scale_arcsec == pytest.approx(TRUTH.scale_arcsec, rel=1e-4)
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_a_mirrored_frame_is_recognised_as_one(
+    flip: float, sky: Sky, rng: np.random.Generator
+) -> None:
+    known = catalogue_of(sky, rng)
+    planes = {name: getattr(sky.image, name)[:, :: int(flip)] for name in ("data", "variance")}
+    image = replace(sky.image, **planes)
+
+    found = put_on_sky(image, info(**NOTHING_KNOWN), only_near(known), quads_of_catalogue(known))
+
+    assert found.solution is not None
+    assert found.solution.wcs.is_flipped is (flip < 0)
+
+
 @pytest.mark.parametrize(("values", "cause"), [
     ({"ra_deg": None}, "no_pointing"),
     ({"pixel_scale_arcsec": None}, "no_scale"),
-    ({"ra_deg": 10.0}, "no_match"),
+    ({}, "no_match"),
+    ({"ra_deg": 10.0}, "not_covered"),
+    ({"pixel_scale_arcsec": 0.05}, "wrong_scale"),
 ])  # fmt: skip
 def test_what_is_missing_or_wrong_is_named(
     sky: Sky, rng: np.random.Generator, values: dict[str, object], cause: str
 ) -> None:
-    found = put_on_sky(sky.image, info(**values), always(catalogue_of(sky, rng)))
+    other = catalogue_of(make_sky(rng, 150, shape=SHAPE, flux=(5e3, 3e5)), rng)
+
+    found = put_on_sky(sky.image, info(**values), only_near(other), quads_of_catalogue(other))
 
     assert found.solution is None
     assert found.zero_point is None
     assert found.message
-    # Another sky's catalogue is refused as not covering it, or as not matching.
-    assert found.cause == cause or (cause == "no_match" and found.cause == "not_covered")
+    assert found.cause == cause
     assert {k: v for k, v, _ in sky_cards(found, SHAPE)}["WCSSOLVE"] is False
+
+
+def test_a_trailed_frame_is_told_apart(rng: np.random.Generator) -> None:
+    sky = make_sky(rng, 60, shape=SHAPE, flux=(2e4, 3e5))
+    trail = np.mean([np.roll(sky.image.data, k, axis=1) for k in range(25)], axis=0)
+    other = catalogue_of(make_sky(rng, 150, shape=SHAPE), rng)
+
+    found = put_on_sky(replace(sky.image, data=trail), info(), only_near(other))
+
+    assert (found.cause, "tracked" in found.message or "track" in found.message) == (
+        "trailed",
+        True,
+    )
+
+
+def test_a_frame_full_of_light_is_saturated_not_without_stars(
+    sky: Sky, rng: np.random.Generator
+) -> None:
+    mask = np.full(SHAPE, PixelFlag.SATURATED, np.uint16)
+    full = replace(sky.image, data=np.full(SHAPE, 65535, np.float32), mask=mask)
+
+    found = put_on_sky(full, info(), only_near(catalogue_of(sky, rng)))
+
+    assert found.cause == "saturated"
 
 
 def test_sky_no_catalogue_covers_is_told_apart(sky: Sky) -> None:

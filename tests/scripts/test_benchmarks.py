@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmarks import __main__ as bench
+from scripts.benchmarks import sky
 from scripts.benchmarks.data import make_all
 from scripts.benchmarks.measure import Result, run_once, run_rounds
 from scripts.benchmarks.table import COMPARISONS, rows_of
@@ -43,6 +44,7 @@ def test_memory_of_combining_is_what_it_holds_beside_its_result() -> None:
 
 def test_every_comparison_names_arms_that_exist() -> None:
     known = {*bench.OURS, *bench.FULL, *bench.SIRIL, *bench.CCDPROC, *bench.SCRAPPY}
+    known |= {name for _, name in (*bench.SKY_MODULES, *bench.SKY_PROGRAMS)}
 
     named = {name for c in COMPARISONS for name in (c.ours, c.theirs)}
     assert {name for name in named if not name.startswith("list")} <= known
@@ -60,6 +62,7 @@ def test_arm_that_fails_is_named_with_its_error() -> None:
 @pytest.mark.slow
 def test_every_arm_of_ours_runs_on_small_frames(tmp_path: Path) -> None:
     make_all(tmp_path, side=256, frames=5, small=8)
+    sky.make(tmp_path, 3000)
     chosen = {
         name: command
         for name, command in bench.commands(tmp_path, quick=True).items()
@@ -73,3 +76,8 @@ def test_every_arm_of_ours_runs_on_small_frames(tmp_path: Path) -> None:
     assert {row.row for row in rows_of(results, quick=True)} >= wanted
     assert results["scan"].median("files") == 8
     assert results["cosmics"].median("hits") > 10
+    assert results["detect"].median("sources") > 5
+    assert results["solve"].median("solved") == sky.FIELDS
+    assert results["solve_blind"].median("solved") == sky.FIELDS
+    assert results["zero_points"].median("off_mmag") < 1
+    assert results["cones"].median("stars") > 0

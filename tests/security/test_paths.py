@@ -11,6 +11,7 @@ from werkzeug.routing import IntegerConverter, Rule
 
 from app import paths
 from app.models import User
+from tests.app.pages.taskrows import make_task
 from tests.app.services.rawfiles import fits_bytes, store
 from tests.conftest import client_of
 from tests.factories import make_block, make_frame
@@ -135,9 +136,13 @@ _FIELDS: Final = (
 
 
 def test_text_that_is_no_text_is_refused_and_breaks_nothing(
-    app: Flask, staff_client: FlaskClient, record_property: Callable[[str, object], None]
+    app: Flask,
+    staff: User,
+    staff_client: FlaskClient,
+    record_property: Callable[[str, object], None],
 ) -> None:
     make_block("sci", [make_frame()])
+    make_task(staff)
     broken, asked = [], 0
     for endpoint, address in queries(app):
         for text in _UNSOUND[1:2]:

@@ -4,9 +4,9 @@ from typing import Final
 
 from apiflask import APIBlueprint
 
+from app.api import tokens
 from app.api.goodman import (
     changes,
-    dialect,
     email,
     files,
     proposal_settings,
@@ -21,7 +21,7 @@ BLUEPRINTS: Final = (
 )
 
 for _blueprint in BLUEPRINTS:
-    dialect.register(_blueprint)
+    tokens.word_refusals(_blueprint)
     files.register(_blueprint)
     proposals.register(_blueprint)
     email.register(_blueprint)

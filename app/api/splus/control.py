@@ -11,7 +11,7 @@ from app.api.splus.dialect import Answer, blueprint, says_error, says_status
 from app.api.splus.schemas import render_operation, render_queued
 from app.errors import AppError, InvalidRequestError, NotAllowedError
 from app.models import User
-from app.services import access, ingest, jobs, operations, queries, settings
+from app.services import access, ingest, jobs, operations, quality, queries, settings
 
 OPERATIONS_SHOWN: Final = 50
 _READS: Final = ["GET", "POST"]
@@ -138,6 +138,7 @@ def change_setting() -> Answer:
     if not section or not item or "value" not in fields:
         raise InvalidRequestError("Must fill values.")
     settings.change(section, item, fields["value"], by=user)
+    quality.mark_anew_if_due()
     return {"msg": "Set value."}
 
 
@@ -157,6 +158,7 @@ def load_settings() -> Answer:
         operations.load_settings(name, by=user)
     except InvalidRequestError as error:
         return {"error": "Could not load config file.", "detail": str(error)}
+    quality.mark_anew_if_due()
     return {"msg": "Loaded config file."}
 
 

@@ -14,8 +14,23 @@ down_revision = '0003'
 branch_labels = None
 depends_on = None
 
+# Of the list of frames in the order of time. Databases made before revision 0001 had them have it
+# without: what is there already is left alone.
+LISTED = ('kind', 'level', 'band', 'object_name', 'camera_id')
+TELLS_TIME = sa.text('start_utc IS NOT NULL')
+
 
 def upgrade():
+    for name in LISTED:
+        op.create_index(
+            f'ix_frames_{name}_start_utc',
+            'frames',
+            [name, 'start_utc'],
+            if_not_exists=True,
+            sqlite_where=TELLS_TIME,
+            postgresql_where=TELLS_TIME,
+        )
+    op.create_index('ix_frames_level_night', 'frames', ['level', 'night'], if_not_exists=True)
     op.create_table('presets',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('name', sa.String(), nullable=False),
@@ -56,6 +71,12 @@ def upgrade():
     with op.batch_alter_table('task_groups', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_task_groups_group_id'), ['group_id'], unique=False)
 
+    op.create_table('task_frames',
+    sa.Column('task_id', sa.Integer(), nullable=False),
+    sa.Column('frame_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.ForeignKeyConstraint(['task_id'], ['tasks.id'], name=op.f('fk_task_frames_task_id')),
+    sa.PrimaryKeyConstraint('task_id', 'frame_id', name=op.f('pk_task_frames'))
+    )
     op.create_table('frame_cells',
     sa.Column('cell', sa.Integer(), nullable=False),
     sa.Column('frame_id', sa.Integer(), nullable=False),
@@ -79,6 +100,7 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_frame_cells_frame_id'))
 
     op.drop_table('frame_cells')
+    op.drop_table('task_frames')
     with op.batch_alter_table('task_groups', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_task_groups_group_id'))
 

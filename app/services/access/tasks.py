@@ -1,9 +1,9 @@
 """Tasks and jobs: one's own, those shared with one's groups, and what rests on hidden frames."""
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, func, or_, select
 
 from app.errors import NotAllowedError
-from app.models import Frame, Job, Task, User, group_members, task_groups
+from app.models import Frame, Job, Task, User, group_members, task_frames, task_groups
 from app.services.access.frames import hiding, sees_frame
 from app.services.access.people import NOT_ALLOWED, is_open_site, is_staff
 
@@ -11,7 +11,7 @@ Rule = ColumnElement[bool]
 
 
 def sees_task(user: User) -> Rule:
-    """Return which tasks are one's own or one's groups', but for copies of hidden frames."""
+    """Return which tasks are one's own or one's groups', but for those made of hidden frames."""
     shared = (
         select(task_groups.c.task_id)
         .join(group_members, group_members.c.group_id == task_groups.c.group_id)
@@ -21,8 +21,14 @@ def sees_task(user: User) -> Rule:
     theirs = or_(Task.owner_id == user.id, Task.id.in_(shared))
     if is_open_site():
         return theirs
-    hidden = select(Frame.path).where(~sees_frame(user)).correlate(None)
-    return and_(theirs, or_(Task.source == "", Task.source.not_in(hidden)))
+    of_gone = (
+        select(task_frames.c.task_id)
+        .where(task_frames.c.frame_id.not_in(select(Frame.id).correlate(None)))
+        .correlate(None)
+    )
+    # Nobody can tell any more who might see a frame that is gone.
+    is_told = or_(Task.owner_id == user.id, Task.id.not_in(of_gone))
+    return and_(theirs, is_told, ~_rests_on_hidden(user, Task.id))
 
 
 def owns_job(user: User) -> Rule:
@@ -36,13 +42,23 @@ def owns_job(user: User) -> Rule:
         return theirs
     block_id = func.coalesce(Job.arguments["block_id"].as_integer(), 0)
     task_id = func.coalesce(Job.arguments["task_id"].as_integer(), 0)
-    return and_(theirs, block_id.not_in(hiding(user)), task_id.not_in(_hidden_tasks(user)))
+    return and_(theirs, block_id.not_in(hiding(user)), ~_rests_on_hidden(user, task_id))
 
 
-def _hidden_tasks(user: User) -> Select[int]:
-    """Return the ids of the tasks made of a frame that is not seen."""
-    hidden = select(Frame.path).where(~sees_frame(user))
-    return select(Task.id).where(Task.source.in_(hidden)).correlate(None)
+def _rests_on_hidden(user: User, task_id: SQLColumnExpression[int]) -> Rule:
+    """Return whether the task of an id was made of a frame that is not seen.
+
+    By its frames, wherever they lie now, and by the path of one that was no frame yet.
+    """
+    linked = (
+        select(task_frames.c.task_id)
+        .join(Frame, Frame.id == task_frames.c.frame_id)
+        .where(~sees_frame(user))
+        .correlate(None)
+    )
+    hidden = select(Frame.path).where(~sees_frame(user)).correlate(None)
+    copies = select(Task.id).where(Task.source.in_(hidden)).correlate(None)
+    return or_(task_id.in_(linked), task_id.in_(copies))
 
 
 def may_delete_task(user: User, task: Task) -> bool:

@@ -1,4 +1,4 @@
-"""A real queue server on a socket, the one the runner would start."""
+"""A real queue server on a socket, the one the runner would start; a night with its masters."""
 
 import subprocess
 import time
@@ -9,7 +9,9 @@ from flask import Flask
 from redis import Redis, RedisError
 
 from app import paths, queue_server
+from app.models import Block
 from app.services import courier
+from tests.app.jobs.blockruns import calibrate_night
 
 
 @pytest.fixture
@@ -39,3 +41,8 @@ def _wait_until_it_answers(connection: Redis) -> None:
 def queue(queue_process: subprocess.Popen[bytes]) -> Redis:
     """The connection to an empty queue server."""
     return courier.connection()
+
+
+@pytest.fixture
+def calibrated(no_settling: None) -> dict[str, Block]:
+    return calibrate_night()

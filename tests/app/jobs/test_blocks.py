@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from app import paths
@@ -12,19 +11,11 @@ from app.db import db, transaction
 from app.jobs import runner, storing
 from app.models import Block, Frame, Job, JobState, Level, User
 from app.services import blocks, jobs, plan, settings
-from tests.app.jobs.blockruns import FLAT, NIGHT, SCI, calibrate_night, make, register, run
+from app.services.reduction_status import MASKS
+from tests.app.jobs.blockruns import FLAT, NIGHT, SCI, make, register, run
 from tests.app.jobs.simnight import SHAPE
 
-
-@pytest.fixture(autouse=True)
-def no_settling(app: Flask, staff: User) -> None:
-    """Files count as complete at once."""
-    settings.change("scan", "settle_s", 0, by=staff)
-
-
-@pytest.fixture
-def calibrated(no_settling: None) -> dict[str, Block]:
-    return calibrate_night()
+pytestmark = pytest.mark.usefixtures("no_settling")
 
 
 def test_a_job_that_was_taken_from_its_worker_leaves_no_row(
@@ -71,7 +62,7 @@ def test_a_night_plans_and_reduces_itself_from_the_scan_on(staff: User) -> None:
     ended = db.session.scalars(select(Job)).all()
     assert {job.state for job in ended} == {JobState.DONE}, [job.error for job in ended]
     reduced = db.session.scalars(select(Frame).where(Frame.level == Level.REDUCED)).all()
-    assert [frame.status for frame in reduced] == [1, 1]
+    assert [frame.status for frame in reduced] == [MASKS, MASKS]
     assert plan.auto() is None
 
 

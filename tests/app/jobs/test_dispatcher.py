@@ -14,13 +14,16 @@ from redis import Redis
 from rq.job import Job as QueuedJob
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
+from sqlalchemy import select
 
 from app import config
 from app.db import db, transaction, utcnow
+from app.jobs import runner
 from app.jobs.dispatcher import Clock, Dispatcher
 from app.models import Event, Job, User
-from app.services import courier, jobs
+from app.services import courier, jobs, settings
 from app.services.courier import Delivery
+from tests.app.services.skyframes import make_sky_frame
 
 
 class SteadyClock:
@@ -367,3 +370,21 @@ def test_dispatcher_says_that_it_is_alive(dispatcher: Dispatcher) -> None:
     dispatcher.step()
 
     assert (before, courier.alive("dispatcher")) == (0, 1)
+
+
+def test_frames_whose_marks_are_of_other_thresholds_are_marked_anew(
+    dispatcher: Dispatcher, steady: SteadyClock, staff: User
+) -> None:
+    make_sky_frame(fwhm_pix=7.0)
+    dispatcher.step()  # of a version that had no marks
+    first = [job.function for job in db.session.scalars(select(Job))]
+    runner.work_off()
+    settings.change("site", "elevation_m", 2500, by=staff)  # another extinction is usual there
+
+    dispatcher.step()
+    steady.now_s += 61
+    dispatcher.step()
+
+    assert first == ["quality.mark_all"]
+    assert [job.state for job in db.session.scalars(select(Job).order_by(Job.id))][:1] == ["done"]
+    assert len(db.session.scalars(select(Job)).all()) == 2

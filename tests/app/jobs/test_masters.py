@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from flask import Flask
 from sqlalchemy import select
 
 from app import paths
@@ -19,7 +18,6 @@ from tests.app.jobs.blockruns import (
     FLAT,
     NIGHT,
     SCI,
-    calibrate_night,
     done,
     file_of,
     make,
@@ -30,16 +28,7 @@ from tests.app.jobs.blockruns import (
 )
 from tests.app.jobs.simnight import BIAS_ADU, READ_NOISE_ADU, SHAPE
 
-
-@pytest.fixture(autouse=True)
-def no_settling(app: Flask, staff: User) -> None:
-    """Files count as complete at once."""
-    settings.change("scan", "settle_s", 0, by=staff)
-
-
-@pytest.fixture
-def calibrated(no_settling: None) -> dict[str, Block]:
-    return calibrate_night()
+pytestmark = pytest.mark.usefixtures("no_settling")
 
 
 def test_a_bias_block_becomes_a_master_with_a_file_a_picture_and_parents() -> None:

@@ -4,18 +4,16 @@ from datetime import date
 
 import numpy as np
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from app.db import db, transaction
-from app.models import Block, Frame, JobState, Level, User
-from app.services import blocks, frames, settings
+from app.models import Block, Frame, JobState, Level
+from app.services import blocks, frames
 from reduction import fitsio
 from tests.app.jobs import simnight
 from tests.app.jobs.blockruns import (
     FLAT,
     SCI,
-    calibrate_night,
     done,
     file_of,
     make,
@@ -27,16 +25,7 @@ from tests.app.jobs.blockruns import (
 )
 from tests.app.jobs.simnight import BIAS_ADU, SHAPE
 
-
-@pytest.fixture(autouse=True)
-def no_settling(app: Flask, staff: User) -> None:
-    """Files count as complete at once."""
-    settings.change("scan", "settle_s", 0, by=staff)
-
-
-@pytest.fixture
-def calibrated(no_settling: None) -> dict[str, Block]:
-    return calibrate_night()
+pytestmark = pytest.mark.usefixtures("no_settling")
 
 
 def test_a_master_whose_file_is_gone_stops_the_run_with_a_way_out(

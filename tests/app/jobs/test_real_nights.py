@@ -18,6 +18,7 @@ from app.jobs import runner
 from app.models import Block, Frame, Job, JobState, Level
 from app.services import ingest, plan, refcats
 from app.services.block_members import shortcoming
+from app.services.reduction_status import ASTROMETRY, CATALOGUE, MASKS
 from reduction import fitsio
 from reduction.image import Image
 from reduction.stats import robust_sigma
@@ -140,7 +141,9 @@ def test_ngc_2420_is_reduced_with_bias_and_flat_ten_nights_older(band: str, coun
         assert roles["bias"].night == roles["flat"].night == date(2021, 3, 18)
         assert roles["flat"].band == band
         assert roles["bias"].is_thin
-        assert (frame.status, frame.unit) == (1, "electron")
+        done = ASTROMETRY if frame.zero_point_mag is None else CATALOGUE
+        expected = done if frame.sky_state == "solved" else MASKS  # two seconds show few stars
+        assert (frame.status, frame.unit) == (expected, "electron")
         # The header's -99 C is no temperature: nothing says that this detector needs no dark.
         assert [what.partition(":")[0] for what in frame.missing] == ["no dark"]
         assert any("10 days older" in note for note in frame.notes)

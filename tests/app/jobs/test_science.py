@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from flask import Flask
 from sqlalchemy import select
 
 from app import paths
@@ -19,12 +18,12 @@ from app.jobs import storing
 from app.models import Block, Frame, JobState, Level, User
 from app.services import blocks, frames, jobs, settings
 from app.services.jobs import JobCancelledError
+from app.services.reduction_status import MASKS
 from reduction import fitsio, recipes
 from reduction.errors import BadFrameError
 from tests.app.jobs import simnight
 from tests.app.jobs.blockruns import (
     SCI,
-    calibrate_night,
     done,
     file_of,
     make,
@@ -34,16 +33,7 @@ from tests.app.jobs.blockruns import (
     run,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_settling(app: Flask, staff: User) -> None:
-    """Files count as complete at once."""
-    settings.change("scan", "settle_s", 0, by=staff)
-
-
-@pytest.fixture
-def calibrated(no_settling: None) -> dict[str, Block]:
-    return calibrate_night()
+pytestmark = pytest.mark.usefixtures("no_settling")
 
 
 def test_a_science_frame_is_reduced_with_the_masters_of_its_night(
@@ -52,7 +42,7 @@ def test_a_science_frame_is_reduced_with_the_masters_of_its_night(
     block = done(SCI)
 
     reduced = product(block)
-    assert (reduced.level, reduced.kind, reduced.status) == (Level.REDUCED, "science", 1)
+    assert (reduced.level, reduced.kind, reduced.status) == (Level.REDUCED, "science", MASKS)
     assert reduced.missing == []
     assert {"bias", "dark", "flat", "gain"} <= set(reduced.steps_done)
     assert parents(reduced) == {
@@ -60,7 +50,7 @@ def test_a_science_frame_is_reduced_with_the_masters_of_its_night(
         **{kind: {calibrated[kind].master_id} for kind in ("bias", "dark", "flat")},
     }
     assert reduced.path.startswith("PROCESSED/r/2026-11-20/science_")
-    assert block.entries[0].frame.status == 1
+    assert block.entries[0].frame.status == MASKS
     image, cards = fitsio.read_product(file_of(reduced))
     assert image.unit == reduced.unit == "electron"
     good = image.mask == 0
@@ -119,9 +109,11 @@ def test_frames_that_are_done_are_not_reduced_again(calibrated: dict[str, Block]
     "lower",
     [
         lambda block: blocks.set_status(block, 0),
+        lambda block: blocks.set_status(block, 2),
         lambda block: blocks.set_substatus(block, 0),
         lambda block: [frames.set_status(entry.frame, 0) for entry in block.entries],
         lambda block: [frames.set_status(entry.product, 0) for entry in block.entries],
+        lambda block: [frames.set_status(entry.frame, 2) for entry in block.entries],
     ],
 )
 def test_a_lowered_status_has_the_frames_reduced_again_in_the_same_rows(
@@ -135,7 +127,7 @@ def test_a_lowered_status_has_the_frames_reduced_again_in_the_same_rows(
 
     assert job.result["reduced"] == 2
     assert {product(block, n).id for n in (0, 1)} == before
-    assert product(block).status == block.status == 1
+    assert (product(block).status, block.status) == (MASKS, 1)
     reduced = db.session.scalars(select(Frame).where(Frame.level == Level.REDUCED)).all()
     assert len(reduced) == 2
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flask import Flask
 
 from app import paths
 from app.jobs import storing
@@ -20,21 +19,11 @@ from reduction import fitsio
 from reduction.image import Image
 from tests.app.jobs.blockruns import (
     SCI,
-    calibrate_night,
     make,
     run,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_settling(app: Flask, staff: User) -> None:
-    """Files count as complete at once."""
-    settings.change("scan", "settle_s", 0, by=staff)
-
-
-@pytest.fixture
-def calibrated(no_settling: None) -> dict[str, Block]:
-    return calibrate_night()
+pytestmark = pytest.mark.usefixtures("no_settling")
 
 
 def test_with_too_little_room_the_job_fails_before_it_writes(

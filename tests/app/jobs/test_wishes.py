@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from app.db import db, transaction
@@ -31,11 +30,7 @@ from tests.app.jobs.blockruns import (
 CODE = "2026A-7"
 OF_PROPOSAL: dict[str, Any] = {"cards": {"PROPID": CODE}}
 
-
-@pytest.fixture(autouse=True)
-def no_settling(app: Flask, staff: User) -> None:
-    """Files count as complete at once."""
-    settings.change("scan", "settle_s", 0, by=staff)
+pytestmark = pytest.mark.usefixtures("no_settling")
 
 
 @pytest.fixture

@@ -82,5 +82,5 @@ def test_every_file_a_page_names_is_there(browser: Browser) -> None:
 def test_vendored_code_keeps_its_licences() -> None:
     folders = [folder for folder in (STATIC / "vendor").iterdir() if folder.is_dir()]
 
-    assert {folder.name for folder in folders} == {"htmx", "swagger-ui"}
+    assert {folder.name for folder in folders} == {"htmx", "swagger-ui", "uplot"}
     assert all((folder / "LICENSE").is_file() for folder in folders)

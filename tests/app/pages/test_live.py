@@ -11,7 +11,7 @@ from app.errors import ThrottledError
 from app.models import User
 from app.pages import live
 from app.pages.live import Stream, Watcher
-from app.services import accounts, browser_sessions, events, settings
+from app.services import accounts, browser_sessions, events, settings, tasks
 from tests.app.pages.conftest import Browser
 from tests.conftest import client_of
 from tests.factories import make_user
@@ -70,6 +70,23 @@ def test_page_of_one_who_may_not_see_every_frame_learns_no_names(
     assert 'data: {"topic": "scan"}\n' in said
     assert "2026-11-20" not in said
     assert "secret" not in said
+
+
+def test_changes_of_tasks_and_jobs_of_others_are_told_without_what_they_are(
+    watcher: Watcher, observer: User, staff: User
+) -> None:
+    own, other = tasks.create(observer, original_name="a"), tasks.create(staff, original_name="b")
+    lines = iter(Stream(watcher, observer.id, lambda: observer))
+    next(lines)
+
+    of_other = tasks.process(other, ["inspect"], by=staff)
+    of_own = tasks.process(own, ["inspect"], by=observer)
+    said = read_until(lines, f'data: {{"topic": "task", "task": {own.id}, "state": "running"}}')
+
+    assert f'"job": {of_own.id},' in said
+    assert f'"job": {of_other.id},' not in said
+    assert f'"task": {other.id},' not in said
+    assert 'data: {"topic": "task"}\n' in said
 
 
 def test_open_page_is_told_what_changes(watcher: Watcher) -> None:

@@ -34,11 +34,6 @@ def proposal(pi: User, eva: User) -> Proposal:
 
 
 @pytest.fixture
-def members_only(staff: User) -> None:
-    settings.change("access", "visibility", "members", by=staff)
-
-
-@pytest.fixture
 def pi_browser(app: Flask, pi: User) -> Browser:
     return browser_of(app, pi)
 

@@ -58,11 +58,6 @@ def proposal(investigator: User, member: User, student: User) -> Proposal:
     return made
 
 
-@pytest.fixture
-def members_only(staff: User) -> None:
-    settings.change("access", "visibility", "members", by=staff)
-
-
 def of(proposal: Proposal, **columns: Any) -> Frame:
     return make_frame(proposal_id=proposal.id, proposal_code=proposal.code, **columns)
 

@@ -163,3 +163,60 @@ def test_parts_a_power_cut_left_are_swept_and_nothing_else(app: Flask) -> None:
     assert placing.sweep() == 1
 
     assert names(folder) == [".new.part", "a.fits"]
+
+
+def test_what_takes_the_place_of_another_is_on_the_disk_before_it_has_its_name(
+    staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.fits"
+    target.write_bytes(b"old")
+    on_disk = sync_with(monkeypatch, target)
+
+    placing.replace(staged, target)
+
+    assert on_disk[0] == (b"content", b"old")
+    assert target.read_bytes() == b"content"
+
+
+def test_copied_folder_is_on_the_disk_without_what_is_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.fits", "sub/b.fits", ".hidden", ".lock/c"):
+        (tmp_path / "from" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "from" / name).write_text(name)
+    on_disk = sync_with(monkeypatch)
+
+    placing.copy_tree(tmp_path / "from", tmp_path / "to")
+
+    assert {content for content, _ in on_disk} >= {b"a.fits", b"sub/b.fits"}
+    copied = {p.relative_to(tmp_path / "to").as_posix() for p in (tmp_path / "to").rglob("*")}
+    assert copied == {"a.fits", "sub", "sub/b.fits"}
+
+
+def test_copy_that_does_not_fit_the_disk_says_so(
+    staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+    with pytest.raises(UnavailableError, match="is full"):
+        placing.copy_tree(staged.parent, tmp_path.parent / f"{tmp_path.name}-to")
+
+
+def sync_with(
+    monkeypatch: pytest.MonkeyPatch, beside: Path | None = None
+) -> list[tuple[bytes, bytes]]:
+    """Return the content of every file that is synced, and that of another file just then."""
+    found: list[tuple[bytes, bytes]] = []
+    fsync = os.fsync
+
+    def looking(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}")
+        if path.is_file():
+            found.append((path.read_bytes(), beside.read_bytes() if beside else b""))
+
+    monkeypatch.setattr(os, "fsync", looking)
+    return found

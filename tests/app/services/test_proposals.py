@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from app.db import db, transaction, utcnow
 from app.errors import InvalidRequestError, NotAllowedError, NotFoundError
 from app.models import AuditEntry, Frame, Group, Job, Proposal, User
-from app.services import access, accounts, audit, invitations, proposals, settings
+from app.services import access, accounts, audit, invitations, proposals
 from app.services.proposals import Change
 from tests import mailserver
 from tests.factories import make_frame, make_user
@@ -25,11 +25,6 @@ def pi() -> User:
 @pytest.fixture
 def proposal(pi: User, staff: User) -> Proposal:
     return proposals.create(by=staff, code="2026B-001", pi="pi")
-
-
-@pytest.fixture
-def members_only(staff: User) -> None:
-    settings.change("access", "visibility", "members", by=staff)
 
 
 def acts(proposal: Proposal) -> list[str]:

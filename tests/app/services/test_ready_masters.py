@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from app import paths
@@ -24,11 +23,7 @@ from tests.app.jobs.blockruns import (
 from tests.app.jobs.simnight import SHAPE
 from tests.factories import make_frame
 
-
-@pytest.fixture(autouse=True)
-def no_settling(app: Flask, staff: User) -> None:
-    """Files count as complete at once."""
-    settings.change("scan", "settle_s", 0, by=staff)
+pytestmark = pytest.mark.usefixtures("no_settling")
 
 
 @pytest.fixture

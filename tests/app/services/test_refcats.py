@@ -44,6 +44,33 @@ def test_loaded_catalogue_is_listed_and_gives_its_stars(csv: Path) -> None:
     assert paths.current().catalogues.joinpath("mine").is_dir()
 
 
+def test_loaded_catalogue_has_quads_at_once_and_others_when_they_are_made(csv: Path) -> None:
+    load("mine", csv)
+    (own,) = refcats.quads()
+    (refcats.open_catalogue("mine").folder / "quads.index").unlink()  # of an earlier version
+
+    assert refcats.quads() == []
+    made = refcats.make_quads("mine")
+
+    (again,) = refcats.quads()
+    assert made.name == "quads.index"
+    assert again.n_quads == own.n_quads
+    assert len(again.sky.xyz) == len(own.sky.xyz) >= 5
+
+
+def test_damaged_quads_are_as_if_there_were_none(csv: Path) -> None:
+    load("mine", csv)
+    (refcats.open_catalogue("mine").folder / "quads.index").write_bytes(b"\0" * 9000)
+
+    assert refcats.quads() == []
+    assert len(refcats.cone("mine", 10.0, 20.0, 1.0)) == 5
+
+
+def test_quads_of_a_catalogue_that_is_not_there_are_refused() -> None:
+    with pytest.raises(NotFoundError):
+        refcats.make_quads("nothing")
+
+
 def test_catalogue_of_a_clients_name_has_its_title_and_answers_to_bhtoms(csv: Path) -> None:
     load("2MASS", csv)
 

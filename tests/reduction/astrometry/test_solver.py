@@ -5,15 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reduction.astrometry.solver import (
-    Pointing,
-    SkyList,
-    Solution,
-    StarList,
-    UnsolvedError,
-    solve,
-)
-from tests.reduction.astrometry.fields import Field, Recipe, error_pix, make_field
+from reduction.astrometry.solution import Pointing, SkyList, Solution, StarList, UnsolvedError
+from reduction.astrometry.solver import solve
+from reduction.simulate.fields import Field, Recipe, error_pix, make_field
 
 FIELDS = 6
 

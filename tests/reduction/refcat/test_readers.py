@@ -116,6 +116,19 @@ def test_units_a_file_states_are_told(kind: str, rows: Table, tmp_path: Path) ->
     assert open_file(tmp_path / "file").units["RAJ2000"] == "deg"
 
 
+def test_votable_with_its_rows_in_another_place_is_refused(tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    rows.write_bytes(bytes(80))
+    path = tmp_path / "file"
+    path.write_text(
+        '<VOTABLE version="1.3"><RESOURCE><TABLE><FIELD name="ra" datatype="double"/><DATA>'
+        f'<BINARY><STREAM href="file://{rows}"/></BINARY></DATA></TABLE></RESOURCE></VOTABLE>'
+    )
+
+    with pytest.raises(BadCatalogueError, match="rows in another place"):
+        read(path, ["ra"], frozenset())
+
+
 def test_text_blanks_and_ragged_rows_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("ra,dec,V\n1,2,15\n3,4,faint\n5,x y,16\n7,8\n9,10,\n11,12,null\n13,14,-\n")

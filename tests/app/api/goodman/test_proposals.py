@@ -42,11 +42,6 @@ def proposal(pi: User, eva: User) -> Proposal:
 
 
 @pytest.fixture
-def members_only(staff: User) -> None:
-    settings.change("access", "visibility", "members", by=staff)
-
-
-@pytest.fixture
 def pi_client(app: Flask, pi: User) -> FlaskClient:
     return client_of(app, pi)
 

@@ -12,6 +12,7 @@ from app.db import db, transaction, utcnow
 from app.models import AuditEntry, Job, JobState, Level, User
 from app.services import jobs, settings
 from tests import select_role
+from tests.app.services.skyframes import make_sky_frame
 from tests.factories import make_frame, make_user
 
 READS = {
@@ -239,6 +240,14 @@ def test_setting_is_changed_from_a_string_and_noted(staff_client: FlaskClient, s
         assert answer == {"msg": "Set value."}
         assert settings.snapshot().flag("reduction.cosmic_rays") is wanted
     assert {entry.user_id for entry in db.session.query(AuditEntry)} == {staff.id}
+
+
+def test_a_changed_threshold_has_frames_marked_anew(staff_client: FlaskClient) -> None:
+    make_sky_frame()
+
+    post(staff_client, "setItemConf", section="quality", item="clouds_mag", value="0.2")
+
+    assert [job.function for job in db.session.query(Job)] == ["quality.mark_all"]
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,39 @@
-"""Simulated star lists with known places on the sky."""
+"""Star lists of frames with known places on the sky, and the catalogues around them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from reduction.astrometry.solver import Pointing, SkyList, StarList
+from reduction.astrometry.solution import Pointing, SkyList, StarList
 from reduction.astrometry.tangent import to_sky
 from reduction.astrometry.wcs import Floats, TanSip
-
-CATALOGUE_DEPTH = 2.0  # stars of the catalogue on the frame, for each that is bright enough to see
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a field is like."""
+    """What a field is like.
+
+    Attributes
+    ----------
+    n_stars : int
+        Bright enough to be seen on the frame.
+    side : int
+        Of the frame, pixels.
+    noise_pix : float
+        Standard deviation of a position on one axis.
+    distortion : float
+        At the middle of a side, as a fraction.
+    pointing_off : float
+        How far the frame may be from where it is believed to be, of its width.
+    missing, spurious : float
+        Share of the stars that are not detected; detections that are no stars, of those that are.
+    dec_limit : float
+        Degrees from the equator.
+    depth : float
+        Stars of the catalogue on the frame, for each that is bright enough to be seen.
+    mag_noise : float
+        By which the frame and the catalogue order stars differently, magnitudes.
+    """
 
     n_stars: int = 300
     side: int = 2048
@@ -23,11 +43,16 @@ class Recipe:
     missing: float = 0.2
     spurious: float = 0.2
     dec_limit: float = 89.0
+    depth: float = 2.0
+    mag_noise: float = 0.3
 
 
 @dataclass(frozen=True)
 class Field:
-    """A star list, the catalogue around it, what is believed, and the truth."""
+    """A star list, the catalogue around it, what is believed, and the truth.
+
+    The catalogue's stars are sorted by brightness; it reaches as far as the pointing may be off.
+    """
 
     stars: StarList
     catalogue: SkyList
@@ -36,12 +61,20 @@ class Field:
 
 
 def make_field(rng: np.random.Generator, recipe: Recipe) -> Field:
-    """Return a field of random place, rotation, scale and parity."""
+    """Return a field of random place, rotation, scale and parity.
+
+    Parameters
+    ----------
+    rng : Generator
+        The only source of chance.
+    recipe : Recipe
+        What it is like.
+    """
     side = recipe.side
     truth = _truth(rng, recipe)
     width_deg = truth.scale_arcsec / 3600 * side
     reach_deg = width_deg * (0.75 + 3 * recipe.pointing_off)
-    density = recipe.n_stars * CATALOGUE_DEPTH / width_deg**2
+    density = recipe.n_stars * recipe.depth / width_deg**2
     n = rng.poisson(density * np.pi * reach_deg**2)
     radius, angle = reach_deg * np.sqrt(rng.random(n)), rng.uniform(0, 2 * np.pi, n)
     ra, dec = to_sky(radius * np.cos(angle), radius * np.sin(angle), truth.crval)
@@ -84,7 +117,7 @@ def _seen(
     """Return what is detected: some stars are missing, some detections no stars."""
     x, y = at
     on = (x > 0) & (y > 0) & (x < recipe.side) & (y < recipe.side)
-    x, y, mag = x[on], y[on], mag[on] + rng.normal(0, 0.3, int(on.sum()))
+    x, y, mag = x[on], y[on], mag[on] + rng.normal(0, recipe.mag_noise, int(on.sum()))
     bright = np.argsort(mag)[: recipe.n_stars]
     bright = bright[rng.random(len(bright)) > recipe.missing]
     n_wrong = int(recipe.spurious * len(bright))
@@ -101,7 +134,15 @@ def _seen(
 
 
 def error_pix(found: TanSip, truth: TanSip, side: int) -> float:
-    """Return the median distance between two projections over a frame."""
+    """Return the median distance between two projections over a frame.
+
+    Parameters
+    ----------
+    found, truth : TanSip
+        What was found and what is right.
+    side : int
+        Of the frame, pixels.
+    """
     grid = np.linspace(0.02, 0.98, 8) * side
     x, y = (values.ravel() for values in np.meshgrid(grid, grid))
     fx, fy = found.pixel(*truth.sky(x, y))

@@ -1,0 +1,1 @@
+"""One image by itself, in steps: looked over, measured, stacked, repaired."""

@@ -1,0 +1,256 @@
+"""The point spread function of a frame, how it varies over it, and the light of stars by it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
+
+from reduction.image import Image
+from reduction.kernels import psf as kernel
+from reduction.kernels.circles import circle_sums
+from reduction.photometry.apertures import Apertures
+from reduction.photometry.detection import Detected
+from reduction.photometry.profile import (
+    RADIUS_FWHM,
+    STEP_PIX,
+    base_table,
+    correction,
+    fit_moffat,
+    full_tables,
+    node_shape,
+    splines,
+    terms_told,
+)
+from reduction.photometry.starfield import StarField, field_of, variance_slope, with_hidden
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+STAR_SIGNAL: Final = 40.0  # of stars that tell the profile
+MOST_STARS: Final = 150
+LEAST_STARS: Final = 5
+ALONE_FWHM: Final = 2.5  # no brighter source than a share may lie nearer
+ALONE_SHARE: Final = 0.1
+ROUNDS: Final = 4  # of fitting stars and profile by turns
+HIDDEN_ROUND: Final = 1  # after which stars are looked for in what is left
+MOST_DOUBT: Final = 0.02  # of a star's light, that the noise of its circle may be
+
+
+@dataclass(frozen=True, slots=True)
+class PsfModel:
+    """How a frame spreads the light of a point.
+
+    Attributes
+    ----------
+    shape : Shape
+        Its table over the frame.
+    fwhm_pix : float
+        About its width.
+    scale : float
+        Light of a star in the apertures over the flux of the fit.
+    slope : float
+        Variance of a pixel for each unit of light.
+    stars : int64 array
+        Sources that it was taken from.
+    """
+
+    shape: kernel.Shape
+    fwhm_pix: float
+    scale: float
+    slope: float
+    stars: Indices
+
+    def at(self, x: float, y: float, dx: Floats, dy: Floats) -> Floats:
+        """Return the share of the light in pixels dx, dy from a star at a place of the frame."""
+        table = kernel.room_for_table(self.shape)
+        kernel.local_table(self.shape, x, y, table)
+        half = table.shape[0] // 2
+        places = np.stack([dy / self.shape.step + half, dx / self.shape.step + half])
+        return np.asarray(map_coordinates(table, places, order=3, prefilter=False, mode="constant"))
+
+
+@dataclass(frozen=True, slots=True)
+class PsfFluxes:
+    """The light of sources by the point spread function, ``(n,)`` each.
+
+    Attributes
+    ----------
+    x, y, x_error, y_error : float arrays
+        Places, and how well they are known; 0 where a faint one's was kept.
+    flux, error : float arrays
+        In the frame's unit, all of a star's light, on the scale of the apertures.
+    chi2 : float array
+        Of the fit over its pixels.
+    alone : float array
+        Share of the light under a star's profile that is its own.
+    n_together : int64 array
+        Sources that were fitted at once.
+    """
+
+    x: Floats
+    y: Floats
+    x_error: Floats
+    y_error: Floats
+    flux: Floats
+    error: Floats
+    chi2: Floats
+    alone: Floats
+    n_together: Indices
+
+
+def fit_psf(image: Image, detected: Detected, apertures: Apertures) -> PsfModel | None:
+    """Return the point spread function of a frame from its bright stars.
+
+    An analytic profile (Moffat 1969) and a table of what it leaves, each node of which may vary
+    over the frame by a polynomial; stars, their neighbours and the table are fitted by turns.
+
+    Parameters
+    ----------
+    image : Image
+        Calibrated frame.
+    detected : Detected
+        Its sources.
+    apertures : Apertures
+        Their fluxes.
+
+    Returns
+    -------
+    PsfModel or None
+        None where too few stars tell.
+
+    References
+    ----------
+    Stetson (1987), PASP 99, 191; Anderson & King (2000), PASP 112, 1360; Moffat (1969), A&A 3, 455.
+    """
+    fwhm = detected.fwhm_pix
+    if fwhm is None or detected.noise is None:
+        return None
+    chosen = psf_stars(detected, apertures)
+    if len(chosen) < LEAST_STARS:
+        return None
+    field = field_of(image, detected, apertures, 0.0)
+    slope = variance_slope(field.light, detected, chosen)
+    field = field_of(image, detected, apertures, slope)
+    base = base_table(fit_moffat(field.light, detected, apertures.total, chosen), fwhm)
+    n_terms = terms_told(len(chosen))
+    shape = kernel.Shape(
+        tables=splines(np.concatenate([base[None], np.zeros((n_terms - 1, *base.shape))])),
+        step=STEP_PIX,
+        radius=RADIUS_FWHM * fwhm,
+        middle=(image.shape[1] / 2, image.shape[0] / 2),
+        scale=max(image.shape) / 2,
+    )
+    nodes = np.zeros((n_terms, *node_shape(fwhm)))
+    for k in range(ROUNDS):
+        field.fit(shape, field.near(chosen))
+        if k == HIDDEN_ROUND:
+            field = with_hidden(field, detected)
+            field.fit(shape, field.near(chosen))
+        told = field.stars, field.noise, chosen
+        nodes = nodes + correction(field.light, field.model, shape, told, base, fwhm)
+        shape = shape._replace(tables=splines(full_tables(base, nodes, fwhm)))
+    field.fit(shape, field.near(chosen))
+    return PsfModel(shape, fwhm, _scale(field, chosen), slope, chosen)
+
+
+def psf_fluxes(
+    image: Image, detected: Detected, apertures: Apertures, model: PsfModel
+) -> PsfFluxes:
+    """Measure all sources of a frame by its point spread function, neighbours together.
+
+    Sources nearer than two FWHM to one another are solved for at once by least squares, in flux
+    and place; the light of all others is taken off. Weights are of the model's light, not of the
+    pixels': those would favour pixels that chance made faint.
+
+    Simulated stars of 50 times their noise come out within 0.1 % with errors true to 5 % up to one
+    star in 50 squares of the FWHM, of those at least 1.2 FWHM from the next. At one in 25 the
+    errors are three times too small and fluxes 3 % high, at one in 12 nine times and 8 %: there a
+    fifth and a third of the stars lie undetected beside others.
+
+    Parameters
+    ----------
+    image : Image
+        Calibrated frame.
+    detected : Detected
+        Its sources.
+    apertures : Apertures
+        Their fluxes, to begin with.
+    model : PsfModel
+        Point spread function.
+
+    Returns
+    -------
+    PsfFluxes
+        As stars: of what is none, `chi2` says so.
+
+    References
+    ----------
+    Stetson (1987), PASP 99, 191.
+    """
+    n = len(detected.sources)
+    field = field_of(image, detected, apertures, model.slope)
+    field.fit(model.shape, np.arange(n))
+    field = with_hidden(field, detected)
+    fitted, groups = field.fit(model.shape, np.arange(len(field)))
+    sizes = np.diff(groups.first)
+    together = np.empty(len(field), np.int64)
+    together[groups.order] = np.repeat(sizes, sizes)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chi2 = fitted.chi2 / (fitted.n_pixels - 3)
+    is_kept = field.is_fixed
+    return PsfFluxes(
+        x=field.stars.x[:n],
+        y=field.stars.y[:n],
+        x_error=np.where(is_kept, 0.0, fitted.x_error)[:n],
+        y_error=np.where(is_kept, 0.0, fitted.y_error)[:n],
+        flux=field.stars.flux[:n] * model.scale,
+        error=fitted.error[:n] * model.scale,
+        chi2=chi2[:n],
+        alone=fitted.alone[:n],
+        n_together=together[:n],
+    )
+
+
+def psf_stars(detected: Detected, apertures: Apertures) -> Indices:
+    """Return the sources a profile is taken from: bright clean stars nothing bright lies near."""
+    sources = detected.sources
+    like = np.zeros(len(sources), np.bool_)
+    like[sources.like_stars(detected.fwhm_pix)] = True
+    flux = apertures.total
+    good = like & (sources.flags == 0) & ~sources.is_truncated & (sources.snr > STAR_SIGNAL)
+    good &= np.isfinite(flux) & (flux > 0)
+    reach = ALONE_FWHM * (detected.fwhm_pix or 1.0)
+    places = np.column_stack([sources.x, sources.y])
+    tree = cKDTree(places)
+    kept = []
+    for k in np.flatnonzero(good):
+        others = [j for j in tree.query_ball_point(places[k], reach) if j != k]
+        if not others or np.nanmax(flux[others]) < ALONE_SHARE * flux[k]:
+            kept.append(k)
+        if len(kept) == MOST_STARS:
+            break
+    return np.array(kept, np.int64)
+
+
+def _scale(field: StarField, chosen: Indices) -> float:
+    """Return what a fitted flux is multiplied with to be all of the light within the radius.
+
+    From what is left in circles around stars of the profile that nothing lies near, once their
+    model is taken off; 1 where most have neighbours, as the table's light is: there something may
+    lie undetected beside any of them.
+    """
+    reach = RADIUS_FWHM * field.fwhm_pix
+    places = np.column_stack([field.stars.x, field.stars.y])
+    near = cKDTree(places).query_ball_point(places[chosen], reach, return_length=True)
+    alone = chosen[near == 1]
+    x, y, flux = (column[alone] for column in field.stars)
+    left, error = np.empty((len(alone), 1)), np.empty((len(alone), 1))
+    rest = field.light._replace(sky=field.light.sky + field.model)
+    circle_sums(rest, (x, y), np.array([reach]), left, error)
+    share, doubt = left[:, 0] / flux, error[:, 0] / flux
+    good = np.isfinite(share) & (doubt < MOST_DOUBT)
+    if np.count_nonzero(good) < max(LEAST_STARS, len(chosen) / 2):
+        return 1.0
+    return 1.0 + float(np.median(share[good]))

@@ -1,0 +1,1 @@
+"""Pictures of numbers: plots of what was measured on a frame."""

@@ -1,0 +1,115 @@
+"""The page that tells what all nights have at a place of the sky."""
+
+import re
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app.models import User
+from app.services import source_files
+from tests.app.services.solvedframes import FIRST, make_showing, make_solved
+from tests.conftest import sign_in
+from tests.reduction.photometry.sourcefiles import frame_at, table_of
+
+PLACE = (10.0, 20.0)
+HERE = {"ra": "00:40:00", "dec": "+20:00:00", "radius": "5"}
+WCS = frame_at(PLACE)
+
+
+@pytest.fixture
+def browser(app: Flask, observer: User) -> FlaskClient:
+    return sign_in(app.test_client(), observer)
+
+
+def test_without_a_place_the_page_asks_for_one(browser: FlaskClient) -> None:
+    page = browser.get("/sources/")
+
+    assert page.status_code == 200
+    assert "Give a place" in page.text
+    assert "sources.js" not in page.text
+
+
+def test_a_place_has_a_line_for_every_frame_that_shows_it_with_its_nearest_source(
+    browser: FlaskClient,
+) -> None:
+    x, y = WCS.pixel(np.array([10.0, 10.0]), np.array([20.0 + 2 / 3600, 20.0]))
+    both = make_solved(WCS, table_of(WCS, x, y, mags=np.array([15.0, 16.25])), mid_utc=FIRST)
+    bare = make_solved(WCS, table_of(WCS, np.empty(0), np.empty(0)), limit_mag=19.5)
+
+    page = browser.get("/sources/", query_string=HERE).text
+
+    assert "<b>2</b> sources within 5″ of 10.000000 +20.000000 on <b>2</b> frames" in page
+    assert f'href="/frames/{both.id}/#source-1"' in page  # the second of its frame is nearer
+    assert "16.250 ± 0.500" in page
+    assert "15.000" not in page
+    row = page[page.index(f'href="/frames/{bare.id}/"') :]
+    assert "nothing" in row
+    assert "19.50" in row
+
+
+def test_programs_get_the_same_search(browser: FlaskClient, client: FlaskClient) -> None:
+    make_showing(*PLACE, WCS)
+    page = browser.get("/sources/", query_string=HERE | {"band": "r"}).text
+    links = [
+        link.replace("&amp;", "&") for link in re.findall(r'href="(/api/sources/[^"]*)"', page)
+    ]
+
+    csv, json = (client.get(link) for link in links)
+
+    assert len(csv.text.splitlines()) == 2
+    assert json.get_json()["count"] == 1
+    assert "band=r" in links[0]
+
+
+def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(browser: FlaskClient) -> None:
+    page = browser.get("/sources/", query_string=HERE | {"ra": "<north>"})
+
+    assert page.status_code == 400
+    assert 'id="wrong-ra"' in page.text
+    assert 'value="&lt;north&gt;"' in page.text
+    assert 'value="+20:00:00"' in page.text
+    assert browser.get("/sources/?ra=1").status_code == 400
+    assert browser.get("/sources/?ra=1&dec=2&colour=red").status_code == 400
+
+
+def test_a_place_nobody_looked_at_says_so(browser: FlaskClient) -> None:
+    page = browser.get("/sources/", query_string=HERE).text
+
+    assert "No reduced frame that you may see shows this place" in page
+
+
+def test_frames_whose_sources_were_not_kept_are_told_with_what_to_do(browser: FlaskClient) -> None:
+    bare = make_solved(WCS, None)
+    make_showing(*PLACE, WCS)
+
+    page = browser.get("/sources/", query_string=HERE).text
+
+    assert "The sources of 1 more frame were not kept" in page
+    assert f'href="/frames/{bare.id}/"' in page
+    assert "flask sources index" in page
+
+
+def test_many_frames_come_in_pages(browser: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [make_showing(*PLACE, WCS, mid_utc=FIRST + timedelta(hours=n)) for n in range(3)]
+
+    first = browser.get("/sources/", query_string=HERE | {"limit": "2"}).text
+    link = re.search(r'class="button" href="([^"]*)"', first)
+    assert link is not None
+    second = browser.get(link[1].replace("&amp;", "&")).text
+
+    assert f'href="/frames/{made[2].id}/' not in first
+    assert f'href="/frames/{made[2].id}/' in second
+    assert f'href="/frames/{made[0].id}/' not in second
+
+
+def test_a_damaged_file_does_not_break_the_page(browser: FlaskClient) -> None:
+    frame = make_showing(*PLACE, WCS)
+    source_files.path_of(frame).write_bytes(b"PAR1")
+
+    page = browser.get("/sources/", query_string=HERE)
+
+    assert page.status_code == 200
+    assert "were not kept" in page.text

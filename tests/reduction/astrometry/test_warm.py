@@ -1,0 +1,10 @@
+"""Kernels are compiled before they are needed."""
+
+from reduction.astrometry.warm import warm
+from reduction.kernels import quadsearch
+
+
+def test_warming_compiles_the_search_in_quads_of_memory_and_of_a_file() -> None:
+    warm()
+
+    assert len(quadsearch.try_newest.signatures) == 2

@@ -1,0 +1,10 @@
+"""Kernels are compiled before they are needed."""
+
+from reduction.kernels import circles
+from reduction.photometry.warm import warm
+
+
+def test_warming_compiles_the_last_kernel_of_the_chain() -> None:
+    warm()
+
+    assert circles.kron.signatures
