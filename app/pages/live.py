@@ -14,12 +14,10 @@ from typing import Any, Final, cast
 
 from flask import Flask, Response, current_app
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import config
 from app.api.auth import asker, current_user
-from app.db import db
 from app.errors import ThrottledError
 from app.models import Job, Task, User
 from app.pages.base import blueprint
@@ -211,9 +209,7 @@ def _seen(user: User, topic: str, found: Sequence[Change]) -> Collection[int]:
     model, told = _OWNED[topic], {c.subject.get(topic) for c in found if c.topic == topic}
     if not told:
         return ()
-    return set(
-        db.session.scalars(select(model.id).where(model.id.in_(told), access.may_see(user, model)))
-    )
+    return access.seen_among(user, model, told)
 
 
 @blueprint.get("/events/")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import distance_transform_edt, median_filter
 
-from reduction.image import FloatPlane, MaskPlane
+from reduction.image import FloatPlane
 from reduction.kernels import mesh as kernel
 
 LEAST_SHARE: Final = 0.2  # of a cell's pixels, that must be sky
@@ -90,28 +90,6 @@ class Levels:
     typical_noise: float
 
 
-def fit_background(data: FloatPlane, covered: Bools, *, mesh_pix: int = 64) -> Background | None:
-    """Return the sky below the sources of a frame.
-
-    Parameters
-    ----------
-    data : float32 array, ``(ny, nx)``
-        Frame.
-    covered : bool array, ``(ny, nx)``
-        Pixels of sources, and those that are no good.
-    mesh_pix : int
-        Side of a cell. One that is mostly covered takes the level of the nearest that is not.
-
-    Returns
-    -------
-    Background or None
-        None where no cell has sky enough.
-    """
-    pixels = kernel.Pixels(np.ascontiguousarray(data), _no_mask(data.shape), np.uint16(0))
-    levels = clean_levels(pixels, np.ascontiguousarray(covered), mesh_pix)
-    return None if levels is None else background_of(levels, data.shape[1])
-
-
 def background_of(levels: Levels, columns: int) -> Background:
     """Return the sky some levels describe, every pixel of it."""
     return Background(levels.sky.plane(columns), levels.level, levels.typical_noise, levels.noise)
@@ -171,11 +149,6 @@ def clean_levels(
         threads,
     )
     return _levels(cells, pixels.data.shape, mesh_pix)
-
-
-def _no_mask(shape: tuple[int, ...]) -> MaskPlane:
-    """Return flags of nothing, that take no memory."""
-    return np.broadcast_to(np.zeros(shape[1], np.uint16), shape).copy()
 
 
 def _cells(shape: tuple[int, ...], side: int) -> tuple[Mesh, Mesh, Mesh]:

@@ -22,17 +22,6 @@ from reduction.refcat.systems import Band, System
 
 Mags = npt.NDArray[np.float32]
 
-# Vega magnitude plus this is the AB magnitude (Blanton & Roweis 2007, AJ 133, 734, table 1).
-VEGA_TO_AB: Final[Mapping[str, float]] = {
-    "U": 0.79,
-    "B": -0.09,
-    "V": 0.02,
-    "R": 0.21,
-    "I": 0.45,
-    "J": 0.91,
-    "H": 1.39,
-    "Ks": 1.85,
-}
 # Stars: the papers on Pan-STARRS and SDSS give no limits, so theirs are the main sequence's here.
 _STARS: Final = (-0.5, 1.6)
 # G minus the magnitude, in powers of BP - RP: system, band, coefficients, colours, scatter.

@@ -37,7 +37,7 @@ from app.services.access.proposals import (
     own_proposals,
 )
 from app.services.access.tasks import check_delete_task, may_delete_task
-from app.services.access.visible import may_see, visible_to
+from app.services.access.visible import may_see, seen_among, visible_to
 
 __all__ = [
     "Rule",
@@ -67,6 +67,7 @@ __all__ = [
     "may_upload_to",
     "others_blocks",
     "own_proposals",
+    "seen_among",
     "sees_every_frame",
     "visible_to",
 ]

@@ -1,10 +1,11 @@
 """The one question behind every list: which rows of a table somebody may see."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, false, select, true
 
+from app.db import db
 from app.models import (
     AuditEntry,
     Block,
@@ -33,6 +34,11 @@ Rule = ColumnElement[bool]
 def visible_to(user: User | None, model: type[Any] = Frame) -> Select[Any]:
     """Return the rows of `model` that `user` may see, as a SELECT to refine."""
     return select(model).where(may_see(user, model))
+
+
+def seen_among(user: User | None, model: type[Any], ids: Collection[int | None]) -> set[int]:
+    """Return which of some rows of `model` `user` may see, by their ids."""
+    return set(db.session.scalars(select(model.id).where(model.id.in_(ids), may_see(user, model))))
 
 
 def may_see(user: User | None, model: type[Any] = Frame) -> Rule:
