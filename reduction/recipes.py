@@ -7,17 +7,14 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 
 import numpy as np
 
-from reduction import fitswrite
-from reduction.astrometry import warm as astrometry_warm
 from reduction.badpixels import cold_pixels, hot_pixels
 from reduction.bias import BiasParams, combine_bias
 from reduction.calibrate import PlanParams, plan_calibration
-from reduction.camera import Amplifier, Section
-from reduction.combine import CombineParams, Run
+from reduction.combine import Run
 from reduction.cosmicrays import CosmicRayParams, flag_cosmic_rays
 from reduction.dark import DarkParams, combine_dark, common_exposure
 from reduction.detrend import AmplifierPlan, detrend
-from reduction.exposure import Calibrated, Exposure, LeftOut, Master, RawPlane
+from reduction.exposure import Calibrated, Exposure, LeftOut, Master
 from reduction.flags import PixelFlag
 from reduction.flat import FlatParams, combine_flats
 from reduction.frameinfo import FrameInfo, FrameKind
@@ -32,7 +29,6 @@ from reduction.masters import (
     with_overscans,
 )
 from reduction.pedestal import Calibrations, DarkFrame
-from reduction.photometry import warm as photometry_warm
 from reduction.readout import native_rows
 from reduction.saturation import SaturationParams, flag_bleeding, saturated_columns
 from reduction.seams import match_amplifiers
@@ -51,7 +47,6 @@ __all__ = [
     "make_dark",
     "make_flat",
     "recipe_hash",
-    "warm",
 ]
 
 Progress = Callable[[float], None]
@@ -344,55 +339,3 @@ def recipe_hash(name: str, params: object) -> str:
     values = asdict(params) if is_dataclass(params) and not isinstance(params, type) else params
     text = json.dumps([name, CODE_VERSION, values], sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def warm() -> None:
-    """Load every kernel, or compile it where its cache is empty, on tiny frames.
-
-    Called before workers fork, so that no job waits for a compiler.
-    """
-    for dtype in ("<u2", ">i2", ">f4"):
-        dim = np.full((48, 64), 1000.0)
-        dim[::2, ::3] += 2
-        bright = dim.copy()
-        bright[:, :48] *= 3
-        bright[:4, :48] *= 10  # saturated
-        hit = bright.copy()
-        hit[20, 20:23] += 5000
-        _warm_with(*(plane.astype(dtype) for plane in (dim, bright, hit)))
-    fitswrite.warm()
-    photometry_warm.warm()
-    astrometry_warm.warm()
-
-
-def _warm_with(pixels: RawPlane, lit: RawPlane, hit: RawPlane) -> None:
-    """Run every recipe on copies of a dark plane, of a bright one, and on one with hits."""
-    amp = Amplifier(
-        hdu=0,
-        data=Section(0, 48, 0, 48),
-        overscan=Section(0, 48, 48, 64),
-        target=Section(0, 48, 0, 48),
-        flip_x=True,
-        gain_e_per_adu=1.5,
-        read_noise_e=5.0,
-        saturation_adu=20000.0,
-    )
-    infos = {
-        kind: FrameInfo("", kind, 48, 48, amplifiers=(amp,), exptime_s=1.0)
-        for kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.SCIENCE)
-    }
-    sigma_clip = CombineParams(method="sigma_clip")
-    bias = make_bias(
-        [Exposure(infos[FrameKind.BIAS], {0: pixels})] * 6, params=BiasParams(sigma_clip)
-    )
-    dark = make_dark([Exposure(infos[FrameKind.DARK], {0: pixels})] * 2, bias=bias.image)
-    masters = Calibrations(bias.image, DarkFrame(dark.image, 1.0, None, bias_removed=True))
-    flat = make_flat(
-        [Exposure(infos[FrameKind.FLAT], {0: lit})] * 2,
-        calibrations=masters,
-        params=FlatParams(max_saturated=0.5),
-    )
-    calibrate(
-        Exposure(infos[FrameKind.SCIENCE], {0: hit}),
-        calibrations=replace(masters, flat=flat.image),
-    )

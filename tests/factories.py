@@ -1,6 +1,7 @@
 """Rows for tests, each with sensible values for whatever a test does not care about."""
 
 from datetime import UTC, date, datetime
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -11,9 +12,13 @@ from app.services import accounts
 _number = count(1)
 
 
+# Scrypt takes a tenth of a second, as it should; thousands of tests have a user of one password.
+hashed = cache(accounts.hash_password)
+
+
 def make_user(username: str = "observer", password: str = "night-sky-7", **values: Any) -> User:
     with transaction():
-        user = User(username=username, password_hash=accounts.hash_password(password), **values)
+        user = User(username=username, password_hash=hashed(password), **values)
         db.session.add(user)
     return user
 

@@ -38,7 +38,7 @@ FLOORS = (
     ("app.db", "app.logs"),
     ("app.paths",),
     ("app.config", "app.errors", "app.wording"),
-    ("reduction.filerepair",),
+    ("reduction.filerepair", "reduction.warm"),
     ("reduction.recipes", "reduction.fitsio", "reduction.simulate"),
     ("reduction",),
     ("reduction.stats",),

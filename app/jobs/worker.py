@@ -7,7 +7,7 @@ import pkgutil
 import threading
 import time
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import astropy.io.fits
 import astropy.wcs
@@ -22,7 +22,7 @@ import app.jobs
 from app import config, paths
 from app.db import db
 from app.services import courier, processes
-from reduction import recipes
+from reduction import warm as warming
 
 log = logging.getLogger(__name__)
 
@@ -85,14 +85,30 @@ def run(application: Flask) -> None:
 
 
 def warm(places: paths.Paths) -> None:
-    """Import every job and compile every kernel once, before the first fork."""
+    """Import every job and compile every kernel once, before the first fork.
+
+    On a first start each worker compiles parts that no other has begun, then loads the rest.
+    """
     for module in pkgutil.iter_modules(app.jobs.__path__):
         import_module(f"app.jobs.{module.name}")
-    with (places.run / "warm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the first worker compiles, the others read its cache
-        started = time.monotonic()
-        recipes.warm()
-        log.info("kernels ready after %.1f s", time.monotonic() - started)
+    started = time.monotonic()
+    left = dict(enumerate(warming.PARTS))
+    for wait in (False, True):
+        for number, part in [*left.items()]:
+            with (places.run / f"warm-{number}.lock").open("w") as lock:
+                if _is_locked(lock, wait=wait):
+                    part()
+                    del left[number]
+    log.info("kernels ready after %.1f s", time.monotonic() - started)
+
+
+def _is_locked(file: TextIO, *, wait: bool) -> bool:
+    """Lock a file for this process; tell whether it is, where another may hold it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _wait_for_queue_server() -> None:

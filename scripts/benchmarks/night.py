@@ -78,7 +78,7 @@ def application(folder: Path, raw: Path) -> "Flask":
     """Return an application on an empty SQLite file, as warm as a worker is."""
     from app import config, create_app
     from app.db import db
-    from reduction import recipes
+    from reduction.warm import warm
 
     instance = folder / "night" / "instance"
     shutil.rmtree(instance, ignore_errors=True)
@@ -87,7 +87,7 @@ def application(folder: Path, raw: Path) -> "Flask":
     made = create_app(config.load(environment))
     with made.app_context():
         db.create_all()
-    recipes.warm()
+    warm()
     return made
 
 

@@ -16,6 +16,7 @@ from reduction.headers.translate import translate
 from reduction.image import Image
 from reduction.readout import amplifiers, data_rows
 from reduction.recipes import CalibrateParams, Calibrations
+from reduction.warm import warm
 from scripts.benchmarks import frame_cones, night, scan, sky
 from scripts.benchmarks.measure import Arm, Meter, peak_mb, run_arm
 
@@ -88,7 +89,7 @@ def combine_biases(folder: Path, method: Method, name: str) -> dict[str, float]:
 
 def combine_with(method: Method, name: str, meter: Meter, folder: Path) -> None:
     """Combine in a worker that is warm; the first time shows what memory it takes."""
-    recipes.warm()
+    warm()
     out(folder, name)
     meter.note(**combine_biases(folder, method, name))
     meter.time(lambda: combine_biases(folder, method, name))
@@ -146,7 +147,7 @@ def reduce_one(path: Path, target: Path, calibrations: Calibrations, spare: Imag
 
 def detrend(meter: Meter, folder: Path) -> None:
     """Reduce one raw frame to SCI, VAR and DQ, with masters in memory."""
-    recipes.warm()
+    warm()
     calibrations, target = masters(folder), out(folder, "detrended")
     raw = folder / "science" / "sci_00001.fits"
     done: list[Image] = []
@@ -179,7 +180,7 @@ def cosmics(meter: Meter, folder: Path) -> None:
 
     from scripts.benchmarks.data import READ_NOISE_E
 
-    recipes.warm()
+    warm()
     path = folder / "science" / "calibrated.fits"
 
     def work() -> None:

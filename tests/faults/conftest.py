@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.program import Program
+from tests.faults.program import Program, kernels_cache
 
 SETTINGS = """
 [server]
@@ -22,8 +22,7 @@ watch = false
 @pytest.fixture(scope="session")
 def numba_cache(pytestconfig: pytest.Config) -> Path:
     """Kernels are compiled once, not for each instance folder."""
-    assert pytestconfig.cache is not None
-    return pytestconfig.cache.mkdir("numba")
+    return kernels_cache(pytestconfig)
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ class Program:
         except OSError as error:
             return 0, {"error": str(error)}
 
-    def wait_until_whole(self, workers: int, limit_s: float = 120) -> None:
+    def wait_until_whole(self, workers: int, limit_s: float = 600) -> None:
         def is_whole() -> bool:
             status, parts = self.health()
             return status == 200 and parts["worker"] >= workers
@@ -160,14 +160,21 @@ def served(
     folder: Path, pytestconfig: pytest.Config, settings: str, workers: int
 ) -> Iterator[Program]:
     """Run the program with an empty RAW until the tests of a module are through with it."""
-    assert pytestconfig.cache is not None
-    made = Program(folder / "instance", pytestconfig.cache.mkdir("numba"), settings)
+    made = Program(folder / "instance", kernels_cache(pytestconfig), settings)
     made.start()
     try:
         made.wait_until_whole(workers=workers)
         yield made
     finally:
         made.stop()
+
+
+def kernels_cache(pytestconfig: pytest.Config) -> Path:
+    """The folder of compiled kernels: scripts/test has filled it before the tests begin."""
+    if (given := os.environ.get("NUMBA_CACHE_DIR")) is not None:
+        return Path(given).resolve()
+    assert pytestconfig.cache is not None
+    return pytestconfig.cache.mkdir("numba")
 
 
 def free_port() -> int:

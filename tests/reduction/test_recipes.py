@@ -28,6 +28,7 @@ from reduction.recipes import (
     make_flat,
     recipe_hash,
 )
+from reduction.warm import warm
 from tests.realdata import needs_shared, shared
 from tests.reduction.detector import Detector
 
@@ -70,7 +71,7 @@ def test_warming_leaves_no_kernel_to_load_or_compile() -> None:
 
 def print_kernels_loaded_late() -> None:
     """Warm, run a night, and print the kernels that the night had to load."""
-    recipes.warm()
+    warm()
     before = _loaded()
     for dtype in (">i2", "<u2", ">f4"):
         _a_night(np.random.default_rng(1), dtype)
