@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from app.db import db
 from app.errors import InvalidRequestError
-from app.models import Camera, Frame, Level, Proposal, User
+from app.models import Camera, Frame, Proposal, User
 from app.services import access, frames, quality
 from app.services.row_text import RowText
 
@@ -42,7 +42,7 @@ FIELDS: Final = (
     *("id", "file_name", "path", "size", "level", "kind", "technique", "band", "exptime_s"),
     *("start_utc", "night", "object_name", "ra_deg", "dec_deg", "airmass", "camera_id"),
     *("nx", "ny", "temp_c", "is_valid", "status", "unusable", "kind_doubt", "outdated"),
-    *("missing", "is_thin", "median", "noise"),
+    *("missing", "is_thin", "median", "noise", "quality"),
 )
 # What keeps a frame from being used, or from being fully reduced, in the words of the pages.
 STATES: Final[Mapping[str, ColumnElement[bool]]] = {
@@ -59,8 +59,10 @@ _COLUMNS: Final = Frame.__table__.columns
 _CHEAPER: Final[Mapping[str, ColumnElement[Any]]] = {
     "start_utc": type_coerce(_COLUMNS["start_utc"], DateTime),
     "missing": cast(_COLUMNS["missing"], Text).label("missing"),
+    "quality": cast(_COLUMNS["quality"], Text).label("quality"),
 }
 _SHOWN: Final = [_CHEAPER.get(name, _COLUMNS[name]) for name in FIELDS]
+_LISTS: Final = ("missing", "quality")
 _NONE: Final = "[]"
 _START: Final = FIELDS.index("start_utc")
 # Made once, with their values to come: making a statement costs as much as reading its rows.
@@ -148,12 +150,10 @@ class FramePage:
     def records(self) -> list[dict[str, Any]]:
         """Return each frame as its fields by name."""
         found = [dict(zip(FIELDS, row, strict=True)) for row in self.rows]
-        reduced = [record["id"] for record in found if record["level"] == Level.REDUCED]
-        marks = quality.of_frames(reduced)
         for record in found:
-            missing = record["missing"]
-            record["quality"] = marks.get(record["id"], [])
-            record["missing"] = [] if missing == _NONE else json.loads(missing)
+            for name in _LISTS:
+                text = record[name]
+                record[name] = [] if text == _NONE else json.loads(text)
         return found
 
 

@@ -271,13 +271,3 @@ def counts_of_night(user: User, night: date | None) -> Mapping[str, int]:
     )
     found = Counter(mark for marks in db.session.scalars(query) for mark in marks)
     return {mark: found[mark] for mark in MARKS if found[mark]}
-
-
-def of_frames(frame_ids: Collection[int]) -> Mapping[int, list[str]]:
-    """Return the marks of frames, by frame; those without are left out."""
-    if not frame_ids:
-        return {}
-    query = select(Frame.id, Frame.quality).where(
-        Frame.id.in_(frame_ids), func.json_array_length(Frame.quality) > 0
-    )
-    return {frame_id: list(marks) for frame_id, marks in db.session.execute(query)}

@@ -80,6 +80,7 @@ class Frame(models.Model):
     is_thin = models.BooleanField()
     median = models.FloatField(null=True)
     noise = models.FloatField(null=True)
+    quality = models.JSONField()
 
     class Meta:
         """The table is ours."""

@@ -7,18 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from reduction import fitsio, recipes
-from reduction.combine import CombineParams, Method, combine
+from reduction.combine import Method
 from reduction.cosmicrays import flag_cosmic_rays
-from reduction.exposure import Exposure
-from reduction.fitswrite import float_hdu, primary_hdu, write_hdus
 from reduction.flags import PixelFlag
-from reduction.headers.translate import translate
 from reduction.image import Image
-from reduction.readout import amplifiers, data_rows
 from reduction.recipes import CalibrateParams, Calibrations
 from reduction.warm import warm
 from scripts.benchmarks import frame_cones, night, scan, sky
-from scripts.benchmarks.measure import Arm, Meter, peak_mb, run_arm
+from scripts.benchmarks.combining import biases, combine_biases, opened, out
+from scripts.benchmarks.measure import Arm, Meter, run_arm
 
 CHUNK = 1 << 20
 NO_HITS = CalibrateParams(cosmic_rays=None)
@@ -41,25 +38,6 @@ def write_bytes(path: Path, size: int) -> None:
             file.write(block[: min(CHUNK, size - start)])
 
 
-def biases(folder: Path) -> list[Path]:
-    """Return the bias frames."""
-    return sorted((folder / "bias").glob("*.fits"))
-
-
-def out(folder: Path, name: str) -> Path:
-    """Return a fresh path for a result."""
-    path = folder / "out" / f"{name}.fits"
-    path.parent.mkdir(exist_ok=True)
-    path.unlink(missing_ok=True)
-    return path
-
-
-def opened(path: Path) -> Exposure:
-    """Open a raw frame as the jobs do."""
-    info = translate(fitsio.read_headers(path), file_name=path.name)[0]
-    return fitsio.open_exposure(path, info)
-
-
 def floor_combine(meter: Meter, folder: Path) -> None:
     """Read every frame once and write one plane of floats."""
     from astropy.io import fits
@@ -74,31 +52,12 @@ def floor_combine(meter: Meter, folder: Path) -> None:
     meter.time(work)
 
 
-def combine_biases(folder: Path, method: Method, name: str) -> dict[str, float]:
-    """Combine the bias frames, write the result, and return what it took beside its arrays."""
-    before = peak_mb()
-    rows = [data_rows(e, amplifiers(e.info)[0]) for e in map(opened, biases(folder))]
-    result = combine(rows, params=CombineParams(method, 3.0, 3.0))
-    arrays = result.data.nbytes + result.variance.nbytes + result.count.nbytes
-    beside = peak_mb() - before - arrays / 2**20
-    plane = float_hdu([("EXTNAME", "SCI", "")], result.data)
-    write_hdus(folder / "out" / f"{name}.fits", [primary_hdu([]), plane])
-    gone = result.n_frames * result.count.size - int(result.count.sum(dtype=np.int64))
-    return {"beside_mb": max(0.0, beside), "rejected": gone}
-
-
 def combine_with(method: Method, name: str, meter: Meter, folder: Path) -> None:
     """Combine in a worker that is warm; the first time shows what memory it takes."""
     warm()
     out(folder, name)
     meter.note(**combine_biases(folder, method, name))
     meter.time(lambda: combine_biases(folder, method, name))
-
-
-def combine_cold(meter: Meter, folder: Path) -> None:
-    """Combine once, in a process that has loaded nothing yet."""
-    out(folder, "cold")
-    meter.note(**combine_biases(folder, "sigma_clip", "cold"))
 
 
 def median_numpy(meter: Meter, folder: Path) -> None:
@@ -196,7 +155,6 @@ def cosmics(meter: Meter, folder: Path) -> None:
 ARMS: dict[str, Arm] = {
     "floor_combine": floor_combine,
     "combine_clip": partial(combine_with, "sigma_clip", "clip"),
-    "combine_cold": combine_cold,
     "combine_median": partial(combine_with, "median", "median"),
     "median_numpy": median_numpy,
     "detrend": detrend,

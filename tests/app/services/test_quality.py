@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.db import db, transaction
 from app.jobs import runner
 from app.models import Event, Frame, Job, Level, User
-from app.services import frames, quality, settings
+from app.services import frames, listing, quality, settings
 from app.services.quality import MARKS, Thresholds
 from tests.app.services.skyframes import NIGHT, make_night, make_sky_frame
 from tests.factories import make_camera, make_frame
@@ -281,9 +281,10 @@ def test_frames_are_found_by_their_mark_and_by_no_other(app: Flask, staff: User)
     found = db.session.scalars(select(Frame.id).where(quality.is_marked("wide"))).all()
 
     assert set(found) == {wide.id, both.id}
-    assert quality.of_frames([wide.id, both.id, 1]) == {
+    page = listing.page_of(staff, listing.Wanted())
+    told = {record["id"]: record["quality"] for record in page.records()}
+    assert {frame_id: marks for frame_id, marks in told.items() if marks} == {
         wide.id: ["wide"],
         both.id: ["elongated", "wide"],
     }
-    assert quality.of_frames([]) == {}
     assert frames.get(staff, wide.id).is_valid
