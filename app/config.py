@@ -87,6 +87,10 @@ SETTINGS: Final = (
     Setting("reduction", "clip_sigma", 5.0, "rejection threshold of combinations, sigma"),
     Setting("reduction", "cosmic_rays", True, "find cosmic rays on science frames"),
     Setting("reduction", "flat_faint_adu", 1000.0, "flats fainter than this are left out, ADU"),
+    Setting("catalogues", "online", False, "fetch stars from VizieR where no catalogue has them"),
+    Setting("catalogues", "server", "vizier.cds.unistra.fr", "the VizieR server that is asked"),
+    Setting("catalogues", "timeout_s", 30, "seconds VizieR may take before it counts as away"),
+    Setting("photometry", "psf", True, "measure sources by the point spread function as well"),
     Setting("quality", "fwhm_arcsec", 6.0, "wide: stars wider than this, arcseconds; 0: none are"),
     Setting("quality", "fwhm_times", 1.6, "wide: so many times as wide as is usual; 0: none are"),
     Setting("quality", "ellipticity", 0.25, "elongated: stars of more than this; 0: none are"),
@@ -143,6 +147,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "calibration.thin_frames": (0, 10_000),
     "reduction.clip_sigma": (1, 1000),
     "reduction.flat_faint_adu": (0, 1e9),
+    "catalogues.timeout_s": (1, 600),
     "quality.fwhm_arcsec": (0, 1000),
     "quality.fwhm_times": (0, 100),
     "quality.ellipticity": (0, 1),
@@ -176,6 +181,7 @@ _ADDRESS: Final = (r"[^\s@<>,;:\"\\()\[\]]+@[\w.-]+\w", "an e-mail address")
 _SHAPES: Final[Mapping[str, tuple[str, str]]] = {
     "site.url": (r"https?://[^\s/?#@]+(/[^\s?#]*)?", "like http://dome:8000"),
     "mail.smtp_host": (r"[\w.:-]+", "the name or address of a machine"),
+    "catalogues.server": (r"[\w.:-]+", "the name or address of a machine"),
     "mail.sender": _ADDRESS,
     "mail.reply_to": _ADDRESS,
 }

@@ -46,7 +46,7 @@ def _have_night(params: NightParams, keeper: User, say: Say) -> Truth:
     if not (paths.current().raw / night).exists():
         say(f"demo: simulating the night {night} (a minute or two)")
         _move_to_site(params, keeper)
-        return simulation.simulate(params)
+        return simulation.simulate(params, keeper=keeper)
     try:
         return read_truth(folder)
     except FileNotFoundError as error:

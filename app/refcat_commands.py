@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 import click
 from flask.cli import AppGroup
 
-from app.errors import AppError
+from app.errors import AppError, UnavailableError
 from app.wording import counted
 from reduction.errors import ReductionError
 from reduction.refcat.known import PRESETS
 from reduction.refcat.meta import Meta
 
 if TYPE_CHECKING:
+    from reduction.refcat.regions import Cone
     from reduction.refcat.store import Catalogue
 
 refcat = AppGroup("refcat", help="Reference catalogues of stars.")
@@ -104,6 +105,39 @@ def list_catalogues() -> None:
         click.echo("no catalogue is loaded")
 
 
+@refcat.command("check")
+@click.argument("names", nargs=-1)
+def check(names: tuple[str, ...]) -> None:
+    """Read catalogues whole and tell whether they are what was loaded; all if none is named.
+
+    For after a disk has failed: a changed byte is a star at a wrong place. It ends with an error
+    where one is damaged.
+    """
+    from app.services import refcats
+
+    damaged: list[str] = []
+    for name in names or [meta.name for meta in refcats.catalogues()]:
+        with _refusals():
+            wrong = _wrong_with(name)
+        click.echo(f"{name}: {wrong or 'whole'}")
+        damaged += [name] if wrong else []
+    if damaged:
+        raise click.ClickException(f"load again: {', '.join(damaged)}")
+
+
+def _wrong_with(name: str) -> str:
+    """Return what is wrong with a catalogue; empty where nothing is."""
+    from app.services import refcats
+
+    try:
+        columns = refcats.damaged_columns(name)
+    except UnavailableError as error:
+        return str(error)
+    if not columns:
+        return ""
+    return f"damaged in {counted(len(columns), 'column')}: {', '.join(columns)}"
+
+
 @refcat.command("drop")
 @click.argument("name")
 def drop(name: str) -> None:
@@ -113,6 +147,20 @@ def drop(name: str) -> None:
     with _refusals():
         refcats.drop(name)
     click.echo(f"{name} is gone")
+
+
+@refcat.command("fetch")
+@click.argument("name")
+@click.option("--at", "place", required=True, help="RA,DEC,RADIUS in degrees.")
+def fetch(name: str, place: str) -> None:
+    """Bring the stars of the catalogue NAME around a place from VizieR, for a night without it.
+
+    They are kept beside what is loaded. It needs astroquery; catalogues.online may be off.
+    """
+    from app.services import online_catalogues, refcats
+
+    with _refusals():
+        click.echo(online_catalogues.fetch(refcats.stored_name(name), _cone_of(place)))
 
 
 @refcat.command("coverage")
@@ -135,17 +183,21 @@ def coverage(name: str, place: str | None) -> None:
 
 def _told_at(catalogue: "Catalogue", place: str) -> str:
     from reduction.refcat.errors import NotCoveredError
-    from reduction.refcat.regions import Cone
 
     try:
-        region = Cone(*(float(number) for number in place.split(",")))
-    except (TypeError, ValueError) as error:
-        raise click.ClickException("--at takes RA,DEC,RADIUS in degrees") from error
-    try:
-        stars = catalogue.search(region, bands=())
+        stars = catalogue.search(_cone_of(place), bands=())
     except NotCoveredError as error:
         return str(error)
     return f"{stars.coverage:.0%} of it is loaded, with {counted(len(stars), 'star')}"
+
+
+def _cone_of(place: str) -> "Cone":
+    from reduction.refcat.regions import Cone
+
+    try:
+        return Cone(*(float(number) for number in place.split(",")))
+    except (TypeError, ValueError) as error:
+        raise click.ClickException("--at takes RA,DEC,RADIUS in degrees") from error
 
 
 def _area(square_degrees: float) -> str:

@@ -79,11 +79,12 @@ class Cards(Mapping[str, Value]):
 
         They end with an END card; after it may stand anything.
         """
-        for layout in recent.layouts:
-            changed = layout.match(buffer)
-            if changed is not None:
-                return cls(buffer[: layout.n_bytes], known=(layout, changed))
-        return None
+        found = recent.match(buffer)
+        if found is None:
+            return None
+        plan = found.plan
+        known = plan.layout, plan.changed(found.cards)
+        return cls(buffer[: plan.layout.n_bytes], known=known)
 
     @classmethod
     def of_new_layout(cls, raw: bytes) -> "Cards":
@@ -141,6 +142,22 @@ class Cards(Mapping[str, Value]):
             parts.append(parse_text(self._raw[start + KEYWORD : start + CARD]))
             start += CARD
         return "".join(parts)
+
+    def _end(self, start: int, at: int) -> int:
+        """Return where a card's value ends: behind the last CONTINUE card that belongs to it."""
+        end = start + CARD
+        text = parse_text(self._raw[at:end])
+        while text.endswith("&") and self._raw[end : end + KEYWORD] == b"CONTINUE":
+            text = parse_text(self._raw[end + KEYWORD : end + CARD])
+            end += CARD
+        return end
+
+    def _comment_up_to(self, end: int, at: int) -> str:
+        """Return the comment of a value: of its own card, else of the last that continues it."""
+        own = parse_comment(self._field(at))
+        if own or end - CARD <= at:
+            return own
+        return parse_comment(self._raw[end - CARD + KEYWORD : end])
 
     def get(self, keyword: str, default: Value = None) -> Value:  # type: ignore[override]
         """Return the parsed value of a keyword, `default` where it is absent or has none."""
@@ -217,8 +234,15 @@ class Cards(Mapping[str, Value]):
         return self._lines
 
     def cards(self) -> Iterator[tuple[str, Value, str]]:
-        """Yield keyword, value and comment of every card here, repeated and commentary ones too."""
+        """Yield keyword, value and comment of every card here, repeated and commentary ones too.
+
+        CONTINUE cards are no cards of their own: their string and comment are those of the card
+        they continue.
+        """
+        end = 0
         for start in range(0, len(self._raw), CARD):
+            if start < end:
+                continue
             card = self._raw[start : start + CARD]
             found = None if card[KEYWORD : KEYWORD + 1] == b"=" else _LONG_CARD.match(card)
             keyword = decode(card[:KEYWORD]).strip().upper()
@@ -227,10 +251,12 @@ class Cards(Mapping[str, Value]):
             elif found:
                 name = " ".join(decode(found[1]).upper().split())
                 field = start + found.end()
-                yield name, self._value(field), parse_comment(self._field(field))
+                end = self._end(start, field)
+                yield name, self._value(field), self._comment_up_to(end, field)
             else:
                 field = start + KEYWORD + 1
-                yield keyword, self._value(field), parse_comment(self._field(field))
+                end = self._end(start, field)
+                yield keyword, self._value(field), self._comment_up_to(end, field)
 
     def commentary(self, keyword: str) -> list[str]:
         """Return the texts of all cards of a commentary keyword, HISTORY say, in order."""
@@ -318,8 +344,12 @@ class FileHeaders(NamedTuple):
         layout = cards.layout
         if len(self.hdus) > 1 or not layout.plain or layout.n_bytes > MAX_REMEMBERED:
             return None
-        changed = cards.changed().items()
-        return layout, "\n".join([f"{i} {text_of_card(card)}" for i, card in changed])
+        return layout, changes_text(cards.changed())
+
+
+def changes_text(changed: Mapping[int, bytes]) -> str:
+    """Return what `changed_text` is told of the cards that differ, by their numbers."""
+    return "\n".join([f"{i} {text_of_card(card)}" for i, card in changed.items()])
 
 
 def changed_text(first: str, changes: str) -> str:

@@ -14,9 +14,11 @@ import numpy.typing as npt
 from reduction.cards import Cards, FileHeaders, HduHeader, ProductCard
 from reduction.errors import BadFileError
 from reduction.exposure import Exposure, RawPlane
+from reduction.filestart import FileStart, file_headers, read_start
 from reduction.fitswrite import bytes_sum
 from reduction.frameinfo import FrameInfo
-from reduction.guard import HduLayout, Limits, Source, only_layout, scan_layout
+from reduction.guard import LIMITS, HduLayout, Limits, Source, only_layout, scan_layout
+from reduction.headers.extensions import name_of
 from reduction.image import Image, Unit
 from reduction.imagewrite import PlainImage, plain_cards
 from reduction.layouts import recent
@@ -25,6 +27,7 @@ from reduction.productwrite import stage_product, write_product
 __all__ = [
     "Cards",
     "FileHeaders",
+    "FileStart",
     "HduHeader",
     "Limits",
     "PlainImage",
@@ -34,6 +37,7 @@ __all__ = [
     "read_headers",
     "read_image",
     "read_product",
+    "read_start",
     "stage_product",
     "write_product",
 ]
@@ -41,7 +45,7 @@ __all__ = [
 _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
 _HEAD = 11_520
-_LIMITS = Limits()
+_LIMITS = LIMITS
 _STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _UNITS: dict[str, Unit] = {"adu": "adu", "electron": "electron", "1": "1", "": "1"}
 
@@ -159,12 +163,7 @@ def read_headers(
     OSError
         Where the file cannot be read.
     """
-    layouts = _scan(path, limits, n_bytes)
-    ended = b"".join([hdu.cards.raw_bytes + b"END" for hdu in layouts])
-    return FileHeaders(
-        tuple([HduHeader(i, hdu.cards, hdu.shape) for i, hdu in enumerate(layouts)]),
-        hashlib.sha256(ended).hexdigest(),
-    )
+    return file_headers(_scan(path, limits, n_bytes))
 
 
 def content_sha256(path: Path) -> str:
@@ -343,7 +342,7 @@ def _verify(content: memoryview | mmap.mmap, hdu: HduLayout, name: str) -> None:
         return
     end = min(hdu.end, len(content))
     if bytes_sum(bytes(content[hdu.header_start : end])) not in (0, 0xFFFFFFFF):
-        what = hdu.cards.text("EXTNAME") or "primary"
+        what = name_of(hdu.cards) or "primary"
         raise BadFileError("checksum", f"{name}: the checksum of its {what} HDU does not hold.")
 
 
@@ -373,7 +372,7 @@ def read_product(path: Path, *, verify: bool = True) -> tuple[Image, Cards]:
     if verify:
         for hdu in layouts:
             _verify(content, hdu, path.name)
-    named = {hdu.cards.text("EXTNAME").strip().upper(): hdu for hdu in layouts if hdu.shape}
+    named = {name_of(hdu.cards).upper(): hdu for hdu in layouts if hdu.shape}
     if not {"SCI", "VAR", "DQ"} <= named.keys():
         raise BadFileError(
             "not_product", f"{path.name} has no SCI, VAR and DQ: no product of ours."

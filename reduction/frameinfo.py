@@ -184,4 +184,33 @@ class FrameInfo:
         return found | ({"kind": self.kind_doubt} if self.kind_doubt else {})
 
 
+class Told(NamedTuple):
+    """An exposure by what it may share with others, and what is its own.
+
+    Attributes
+    ----------
+    base : FrameInfo
+        Says everything but the rest; frames of one series have the very same.
+    ra_deg, dec_deg, airmass, start_utc, mid_utc, night
+        As in `FrameInfo`.
+    doubts : mapping
+        As `FrameInfo.doubts`; not copied.
+    """
+
+    base: FrameInfo
+    ra_deg: float | None
+    dec_deg: float | None
+    airmass: float | None
+    start_utc: datetime | None
+    mid_utc: datetime | None
+    night: date | None
+    doubts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, info: FrameInfo) -> "Told":
+        """Return a whole exposure so."""
+        place = info.ra_deg, info.dec_deg, info.airmass
+        return cls(info.base, *place, info.start_utc, info.mid_utc, info.night, info.doubts)
+
+
 _DEFAULTS = {one.name: one.default for one in fields(FrameInfo) if one.default is not MISSING}

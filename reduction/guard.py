@@ -1,14 +1,15 @@
 """The guard: what a file's headers promise is checked before anything of its size is touched."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from reduction.cards import Cards
 from reduction.errors import BadFileError
-from reduction.layouts import CARD, MAX_REMEMBERED
-from reduction.remembered import remembered
+from reduction.layouts import CARD, MAX_REMEMBERED, Layout
+from reduction.remembered import recalled, remembered
 
 BLOCK = 2880
 BITPIX = frozenset({8, 16, 32, 64, -32, -64})
@@ -45,7 +46,7 @@ class Limits:
     small_bytes: int = 64 << 20
 
 
-_LIMITS = Limits()
+LIMITS = Limits()
 
 
 class HduLayout(NamedTuple):
@@ -228,7 +229,7 @@ def _promise(cards: Cards, limits: Limits) -> _Promise:
     return _Promise(shape, n_bytes, tiles)
 
 
-def image_shape(cards: Cards, limits: Limits = _LIMITS) -> tuple[int, ...]:
+def image_shape(cards: Cards, limits: Limits = LIMITS) -> tuple[int, ...]:
     """Return the shape of the image a header promises, in numpy's order; () where it has none.
 
     Raises
@@ -290,6 +291,51 @@ def only_layout(head: bytes, n_bytes: int, limits: Limits) -> HduLayout | None:
     used = cards.layout.n_bytes + CARD
     hdu = _layout(cards, 0, used + -used % BLOCK, limits)
     return hdu if hdu.data_start + hdu.data_bytes <= n_bytes <= hdu.end else None
+
+
+class KnownPromise(NamedTuple):
+    """What a header promises, as another that was followed did.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of its image, which is the file's only one.
+    sizes : range
+        What the size of the file may be, bytes.
+    read : frozenset of int
+        The cards that make the promise, by number.
+    """
+
+    shape: tuple[int, ...]
+    sizes: range
+    read: frozenset[int]
+
+
+def known_promise(
+    layout: Layout, changed: Mapping[int, bytes], limits: Limits
+) -> KnownPromise | None:
+    """Return what a header promises that says what another said before.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of it, the first of its file.
+    changed : mapping
+        The cards that differ from the first of the layout, by number.
+    limits : Limits
+        As the other was read with.
+
+    Returns
+    -------
+    KnownPromise or None
+        None where `scan_layout` must look at it.
+    """
+    known = recalled(layout, changed, limits)
+    if known is None or not known.found.shape or limits.max_header_bytes < MAX_REMEMBERED:
+        return None
+    used = layout.n_bytes + CARD
+    end = used + -used % BLOCK + known.found.data_bytes
+    return KnownPromise(known.found.shape, range(end, end + -end % BLOCK + 1), known.read)
 
 
 def scan_layout(source: Source, limits: Limits, path: str | Path) -> list[HduLayout]:

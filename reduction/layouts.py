@@ -1,7 +1,8 @@
 """The forms of headers: a camera writes the same keywords in the same order again and again."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from itertools import compress, pairwise
+from itertools import compress
 from operator import ne
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -46,7 +47,7 @@ class Layout:
         self.notes: dict[Any, Any] = {}
         self.split = Struct(f"{CARD}s" * n_cards).unpack_from
         self._firsts: dict[int, tuple[bytes, ...]] = {}
-        self._plan: _Plan | None = None
+        self._plan: Plan | None = None
         self._present: dict[tuple[str, ...], tuple[str, ...]] = {}
         column = [columns[i * n_cards : (i + 1) * n_cards] for i in range(KEYWORD + 1)]
         self._heads = [bytes(letters) for letters in zip(*column, strict=True)]
@@ -69,49 +70,26 @@ class Layout:
         first = self._firsts.get(0)
         return "" if first is None else lines_text([*map(text_of_card, first)])
 
-    def match(self, buffer: bytes) -> dict[int, bytes] | None:
-        """Return what changed in the header `buffer` begins with; None where it has another form.
+    def match(self, buffer: bytes) -> "Match | None":
+        """Compare the header `buffer` begins with; return None where it has another form.
 
         What changed before is compared card by card, what never did all at once.
         """
+        plan = self._plan
+        if plan is not None and len(buffer) >= plan.n_bytes and plan.is_followed(buffer):
+            return Match(plan, plan.cards_of(buffer))
+        return self._match_anew(buffer)
+
+    def _match_anew(self, buffer: bytes) -> "Match | None":
         at = self.n_bytes
         if buffer[at : at + KEYWORD] != _END:
             return None
-        plan = self._plan
-        if plan is None:
-            return self._match_anew(buffer)
-        for part, alike in plan.fixed:
-            if buffer[part] != alike:
-                return self._match_anew(buffer)
-        changed: dict[int, bytes] = {}
-        for i, part, first, head in plan.moving:
-            card = buffer[part]
-            if card != first:
-                if not card.startswith(head):  # another keyword: perhaps END
-                    return None
-                changed[i] = card
-        return changed
-
-    def _match_anew(self, buffer: bytes) -> dict[int, bytes] | None:
         changed = self.changed(self.split(buffer))
         if not all(card.startswith(self._heads[i]) for i, card in changed.items()):
-            return None
-        moved = () if self._plan is None else self._plan.moving
-        self._plan = self._plan_with({*changed, *(i for i, *_ in moved)})
-        return changed
-
-    def _plan_with(self, moving: set[int]) -> "_Plan":
-        first = self._firsts[0]
-        ends = [-1, *sorted(moving), len(first)]
-        fixed = [
-            (slice((i + 1) * CARD, j * CARD), b"".join(first[i + 1 : j]))
-            for i, j in pairwise(ends)
-            if j > i + 1
-        ]
-        cards = [
-            (i, slice(i * CARD, i * CARD + CARD), first[i], self._heads[i]) for i in ends[1:-1]
-        ]
-        return _Plan(tuple(fixed), tuple(cards))
+            return None  # another keyword: perhaps END
+        moved = () if self._plan is None else self._plan.numbers
+        self._plan = plan = Plan(self, self._firsts[0], {*changed, *moved})
+        return Match(plan, plan.cards_of(buffer))
 
     def present(self, keywords: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of several keywords that are here, in their order."""
@@ -122,15 +100,62 @@ class Layout:
         return found
 
 
-class _Plan(NamedTuple):
+class Plan:
     """How a header is compared with the first of its layout.
 
-    `fixed` has parts of it that were the same in all so far; `moving` number, part, first card
-    and keyword of the cards that were not.
+    Attributes
+    ----------
+    layout : Layout
+        Of both.
+    numbers : tuple of int
+        The cards that were not the same in all so far.
+    firsts : tuple of bytes
+        These, in the first header.
+    cards_of : callable
+        Returns these of a header.
+    n_bytes : int
+        What must be there to compare: the cards, and the keyword END.
     """
 
-    fixed: tuple[tuple[slice, bytes], ...]
-    moving: tuple[tuple[int, slice, bytes, bytes], ...]
+    __slots__ = ("_alike", "_alike_of", "cards_of", "firsts", "layout", "n_bytes", "numbers")
+
+    def __init__(self, layout: Layout, first: tuple[bytes, ...], moving: set[int]) -> None:
+        self.layout = layout
+        self.numbers = tuple(sorted(moving))
+        self.firsts = tuple([first[i] for i in self.numbers])
+        self.n_bytes = layout.n_bytes + KEYWORD
+        whole = b"".join(first) + _END
+        ends = [(i * CARD + KEYWORD + 1, i * CARD + CARD) for i in self.numbers]
+        edges = [0, *(edge for end in ends for edge in end), len(whole)]
+        # What stands between the values that move: other cards, and the keywords of these.
+        self._alike_of = cutter([slice(*edges[k : k + 2]) for k in range(0, len(edges), 2)])
+        self._alike = self._alike_of(whole)
+        self.cards_of = cutter([slice(i * CARD, i * CARD + CARD) for i in self.numbers])
+
+    def is_followed(self, buffer: bytes) -> bool:
+        """Tell whether a header is, but for the cards that move, the first one."""
+        return self._alike_of(buffer) == self._alike
+
+    def changed(self, cards: tuple[bytes, ...]) -> dict[int, bytes]:
+        """Return those of the cards that differ from the first header's, by number."""
+        told = zip(self.numbers, cards, self.firsts, strict=True)
+        return {i: card for i, card, first in told if card != first}
+
+
+class Match(NamedTuple):
+    """A header that follows the plan of its layout, and its cards that may differ."""
+
+    plan: Plan
+    cards: tuple[bytes, ...]
+
+
+def cutter(parts: list[slice]) -> Callable[[bytes], tuple[bytes, ...]]:
+    """Return what cuts parts out of bytes that are long enough; they stand one behind the other."""
+    form, at = "", 0
+    for part in parts:
+        form += f"{part.start - at}x{part.stop - part.start}s"
+        at = part.stop
+    return Struct(form).unpack_from
 
 
 _remembered_layout = lru_cache(maxsize=128)(Layout)
@@ -152,6 +177,14 @@ class _Recent:
     def __init__(self) -> None:
         self.layouts: tuple[Layout, ...] = ()  # replaced, never changed, for threads
         self.n_bytes = 0  # of the longest, with its END
+
+    def match(self, buffer: bytes) -> Match | None:
+        """Find the layout of the header `buffer` begins with."""
+        for layout in self.layouts:
+            found = layout.match(buffer)
+            if found is not None:
+                return found
+        return None
 
     def add(self, layout: Layout) -> None:
         """Look out for headers of a layout from now on."""

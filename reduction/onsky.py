@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from reduction.astrometry.causes import told_by_sources
+from reduction.astrometry.fainter import place_by_fainter
 from reduction.astrometry.placing import HINTS_ALONE, Elsewhere, Hints, Placed, place
 from reduction.astrometry.solution import Solution, StarList, UnsolvedError
 from reduction.flags import PixelFlag
@@ -16,6 +17,7 @@ from reduction.frameinfo import FrameInfo
 from reduction.image import Image
 from reduction.photometry.apertures import BEST, Apertures, measure
 from reduction.photometry.detection import CrowdedError, Detected, detect
+from reduction.photometry.psf import PsfFluxes, fit_psf, psf_fluxes
 from reduction.photometry.zeromodel import MAG_OF_LN
 from reduction.photometry.zeropoint import (
     CalibrationStars,
@@ -29,7 +31,7 @@ from reduction.photometry.zeropoint import (
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NOT_COVERED: Final = "not_covered"  # a cause whatever the sources are like
-CHAIN_VERSION: Final = 2  # raised whenever the same frame and catalogue would give other results
+CHAIN_VERSION: Final = 3  # raised whenever the same frame and catalogue would give other results
 LEAST_MAG_ERROR: Final = 0.003
 LEAST_STARS: Final = 5  # that tell the width of a star
 TELLING_SIGNALS: Final = (50.0, 20.0)  # over noise, that they should have, at best
@@ -98,6 +100,8 @@ class OnSky:
         Which sources the zero point was tried with, in the order of its residuals.
     found_by : str
         What led to its place: ``pointing``, ``quads``, ``opinion``; empty where nothing did.
+    psf : PsfFluxes or None
+        Light by the point spread function, None where it was not asked for or nothing tells it.
     """
 
     detected: Detected
@@ -112,6 +116,7 @@ class OnSky:
     limit_mag: float | None
     calibrators: Indices | None = None
     found_by: str = ""
+    psf: PsfFluxes | None = None
 
     @property
     def rms_arcsec(self) -> float | None:
@@ -165,6 +170,27 @@ def put_on_sky(
     )
 
 
+def with_psf(found: OnSky, image: Image) -> OnSky:
+    """Measure the sources of a frame by its point spread function too.
+
+    Parameters
+    ----------
+    found : OnSky
+        What became of the frame.
+    image : Image
+        Its pixels.
+
+    Returns
+    -------
+    OnSky
+        The same where too few stars tell the function.
+    """
+    model = fit_psf(image, found.detected, found.apertures)
+    if model is None:
+        return found
+    return replace(found, psf=psf_fluxes(image, found.detected, found.apertures, model))
+
+
 def _placed(
     image: Image, info: FrameInfo, ask: AskCatalogue, elsewhere: Elsewhere
 ) -> tuple[Detected, Placed[Reference] | None, str, str]:
@@ -183,9 +209,15 @@ def _placed(
         found = place(stars, hints, ask, elsewhere)
     except UnsolvedError as error:
         cause = None
-        if error.cause != NOT_COVERED:
+        is_covered = error.cause != NOT_COVERED
+        if is_covered:
             cause = told_by_sources(detected, image, info.pixel_scale_arcsec)
-        return detected, None, *(cause or (error.cause, str(error)))
+        faint = None
+        if is_covered and cause is None:
+            faint = place_by_fainter(image, stars, hints, ask, elsewhere)
+        if faint is None:
+            return detected, None, *(cause or (error.cause, str(error)))
+        found = faint
     solution = replace(found.solution, stars=chosen[found.solution.stars])
     return detected, replace(found, solution=solution), "", ""
 

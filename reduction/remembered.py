@@ -5,12 +5,12 @@ them it looked at; in another header of the same layout in which those are the s
 it would find, for certain, the same again.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from reduction.cards import Cards
 from reduction.cardvalues import Value
-from reduction.layouts import CARD
+from reduction.layouts import CARD, Layout
 
 Result = TypeVar("Result")
 
@@ -67,8 +67,8 @@ class _Kept(NamedTuple):
     read: frozenset[int]
     results: dict[Hashable, Any]
 
-    def key(self, cards: Cards) -> Hashable:
-        read, changed = self.read, cards.changed()
+    def key(self, changed: Mapping[int, bytes]) -> Hashable:
+        read = self.read
         if read.isdisjoint(changed):
             return ()
         found = [i for i in changed if i in read]
@@ -99,7 +99,7 @@ class _Memory:
         if kept is _NOTHING_KEPT or not kept.read.issuperset(cards.read):
             # What was kept was made of headers that are gone: their new keys are not known.
             kept = _Kept(kept.read.union(cards.read), {})
-        kept.results[kept.key(cards)] = result
+        kept.results[kept.key(cards.changed())] = result
         self.kept = kept
         self.n_results += 1
 
@@ -131,7 +131,7 @@ def remembered(cards: Cards, purpose: Hashable, read: Callable[[Cards], Result])
     if memory.is_useless:
         return read(cards)
     kept = memory.kept
-    known = kept.results.get(kept.key(cards), _NOTHING)
+    known = kept.results.get(kept.key(cards.changed()), _NOTHING)
     if known is not _NOTHING:
         memory.n_hits += 1
         return known  # type: ignore[no-any-return]
@@ -139,3 +139,31 @@ def remembered(cards: Cards, purpose: Hashable, read: Callable[[Cards], Result])
     result = read(watched)
     memory.keep(watched, result)
     return result
+
+
+class Recalled(NamedTuple):
+    """A result from memory, and the cards it and others of its purpose depend on, by number."""
+
+    found: Any
+    read: frozenset[int]
+
+
+def recalled(layout: Layout, changed: Mapping[int, bytes], purpose: Hashable) -> Recalled | None:
+    """Return what `remembered` has in memory for a header, None where it would read.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the header, which has no other behind it.
+    changed : mapping
+        Its cards that differ from the first of the layout, by number.
+    purpose : hashable
+        As `remembered` was told.
+    """
+    memory: _Memory | None = layout.notes.get(purpose)
+    kept = _NOTHING_KEPT if memory is None else memory.kept
+    found = kept.results.get(kept.key(changed), _NOTHING)
+    if memory is None or found is _NOTHING:
+        return None
+    memory.n_hits += 1
+    return Recalled(found, kept.read)

@@ -16,6 +16,8 @@ from reduction.preview import DisplayLimits, Palette, palette, resized, stretche
 FORMATS: Final = ("jpeg", "png")
 MOST_PIX: Final = 25_000_000  # of a picture: each takes some thirty bytes while it is made
 MOST_SIDE_PIX: Final = 65_000  # a JPEG has no longer sides
+# Pixels of a picture times the pixels it is smoothed with: some three seconds of work.
+MOST_SMOOTHING: Final = 200_000_000
 _SAMPLE: Final = 250_000  # pixels that settle percentiles
 _TRUNCATE: Final = 4.0  # standard deviations of the smoothing Gaussian
 _TITLE_PIX: Final = 22  # above each plane of a strip
@@ -27,6 +29,10 @@ _FLAGS: Final = frozenset({"MASK", "FOOTPRINT", "DQ"})  # planes without a sky
 
 class TooLargePictureError(ReductionError):
     """A picture as it is wanted would be larger than any that is made."""
+
+
+class TooSmoothPictureError(ReductionError):
+    """A picture is wanted so smooth at its size that making it takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +87,43 @@ def take(data: FloatPlane, view: View) -> bytes:
         If there is no such stretch or colour map.
     TooLargePictureError
         If the picture would be larger than `MOST_PIX`, or one of its sides than `MOST_SIDE_PIX`.
+    TooSmoothPictureError
+        If smoothing it takes more than `MOST_SMOOTHING`.
     """
     colours = palette(view.cmap)
     ny, nx = data.shape
+    check(ny, nx, view)
     width = min(view.width or nx, nx)
-    _check_size(width, max(1, round(ny * width / nx)))
     # Made smaller first: a large image smoothed as it is takes many times its room.
     plane = smoothed(resized(data, width), view.smooth_pix * width / nx)
     limits = percentile_limits(plane if view.smooth_pix > 0 else data, view.qmin, view.qmax)
     return _encoded(_coloured(stretched(plane, view.stretch, limits), colours), view)
+
+
+def check(ny: int, nx: int, view: View) -> None:
+    """Refuse a picture that `take` would not make of an image.
+
+    Parameters
+    ----------
+    ny, nx : int
+        Rows and columns of the image.
+    view : View
+        How it is to be shown.
+
+    Raises
+    ------
+    TooLargePictureError, TooSmoothPictureError
+        As `take` does.
+    """
+    width = min(view.width or nx, nx)
+    height = max(1, round(ny * width / nx))
+    _check_size(width, height)
+    most = MOST_SMOOTHING / (width * height) * nx / width
+    if view.smooth_pix > most:
+        raise TooSmoothPictureError(
+            f"smoothing by {view.smooth_pix:g} pixels takes too long in a picture {width} pixels "
+            f"wide: ask for {most:.2g} at most, or for a smaller picture (width)"
+        )
 
 
 def strip(planes: Sequence[tuple[str, FloatPlane]], view: View) -> bytes:

@@ -1,6 +1,6 @@
 """What a cone search is asked for, as its page and its API read it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Final, NoReturn
@@ -9,11 +9,12 @@ from app.api.parsing import Fields
 from app.errors import InvalidRequestError
 from app.models import User
 from app.services import cone
-from app.services.cone import Found
+from app.services.cone import Found, Looked
 from reduction.headers.values import sexagesimal
 
 DEFAULT_ARCSEC: Final = 3.0
-NAMES: Final = frozenset({"ra", "dec", "radius", "band", "start", "end", "limit", "after"})
+OF_FRAMES: Final = frozenset({"ra", "dec", "band", "start", "end"})
+NAMES: Final = OF_FRAMES | {"radius", "limit", "after"}
 _HOUR_DEG: Final = 15.0
 _MJD_UNIX: Final = 40_587.0
 _MJD_RANGE: Final = (15_020.0, 124_593.0)  # of the years 1900 to 2199
@@ -34,8 +35,14 @@ class ConeQuery:
     limit: int = cone.PAGE
 
     def run(self, user: User) -> Found:
-        """Return what it finds for somebody."""
-        return cone.sources_near(
+        """Return what it finds for somebody.
+
+        Raises
+        ------
+        InvalidRequestError
+            If there is no such circle, or nobody knows the band asked for.
+        """
+        found = cone.sources_near(
             user,
             self.ra_deg,
             self.dec_deg,
@@ -46,18 +53,33 @@ class ConeQuery:
             after=self.after,
             limit=self.limit,
         )
+        if self.band is not None and not found.looked and not found.unread:
+            cone.check_band(user, self.band)
+        return found
+
+    def frames(self, user: User) -> Sequence[Looked]:
+        """Return the frames that show its middle."""
+        return cone.frames_covering(
+            user, self.ra_deg, self.dec_deg, band=self.band, start=self.start, end=self.end
+        )
 
 
-def parse(sent: Mapping[str, str], *, others: frozenset[str] = frozenset()) -> ConeQuery:
-    """Return what a query string asks for; `others` are names the caller reads itself.
+def parse(
+    sent: Mapping[str, str],
+    *,
+    names: frozenset[str] = NAMES,
+    others: frozenset[str] = frozenset(),
+) -> ConeQuery:
+    """Return what a query string asks for by `names`; `others` are read by the caller itself.
 
     Raises
     ------
     InvalidRequestError
         With what is wrong, field by field.
     """
-    if unknown := sorted(set(sent) - NAMES - others):
-        raise InvalidRequestError(**{unknown[0]: f"is not known here: {_known()} are"})
+    if unknown := sorted(set(sent) - names - others):
+        known = ", ".join(sorted(names))
+        raise InvalidRequestError(**{unknown[0]: f"is not known here: {known} are"})
     fields = Fields(sent)
     return ConeQuery(
         ra_deg=_angle(fields, "ra"),
@@ -69,10 +91,6 @@ def parse(sent: Mapping[str, str], *, others: frozenset[str] = frozenset()) -> C
         after=fields.text("after") or None,
         limit=_limit(fields),
     )
-
-
-def _known() -> str:
-    return ", ".join(sorted(NAMES))
 
 
 def _angle(fields: Fields, name: str) -> float:

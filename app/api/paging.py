@@ -6,12 +6,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import request
-from sqlalchemy import Select, func, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Select
 
-from app.db import db
-
-Key = InstrumentedAttribute[Any]
+from app.services import numbered
+from app.services.numbered import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +51,6 @@ class Page:
 def page_of(
     rows: Select[Any], *, key: Key, number: int, size: int, newest_first: bool = True
 ) -> Page:
-    """Return page `number` (from 1) of `rows` in the order of the unique column `key`.
-
-    A page near the end is read from the end, so that the last costs what the first does. A
-    number past the last page gives the last one.
-    """
-    total = db.session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
-    page = Page((), max(1, min(number, -(-total // size))), size, total)
-    first = (page.number - 1) * size
-    length = min(size, total - first)
-    from_end = first + length
-    reverse = total - from_end < first
-    descending = newest_first != reverse
-    ordered = rows.order_by(key.desc() if descending else key.asc())
-    offset = total - from_end if reverse else first
-    found = db.session.scalars(ordered.offset(offset).limit(length)).all()
-    return Page(found[::-1] if reverse else found, page.number, size, total)
+    """Return page `number` (from 1) of `rows`; a number past the last page gives the last one."""
+    found = numbered.rows_of(rows, key=key, number=number, size=size, newest_first=newest_first)
+    return Page(found.rows, found.number, size, found.total)

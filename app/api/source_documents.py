@@ -9,7 +9,30 @@ _MAYBE_TEXT: Final = {"type": ["string", "null"]}
 _NUMBER: Final = {"type": "integer"}
 _FLOAT: Final = {"type": ["number", "null"]}
 _WHEN: Final = "a date, a time in UTC, or a modified Julian date"
-_ROW_TYPES: Final = {
+_ROW_TYPES: Final[dict[str, Any]] = {
+    "kind": {
+        "enum": ["star", "galaxy", "hit", "trail", None],
+        "description": "what it looks like: a galaxy may be stars that are not parted, a hit is of "
+        "a cosmic ray or a hot pixel; null where it is too faint, crowded or saturated to tell",
+    },
+    "mag_psf": {
+        "type": ["number", "null"],
+        "description": "by the point spread function, of a star, neighbours taken off; null where "
+        "that was not measured, as of frames reduced before it was",
+    },
+    "share_psf": {
+        "type": ["number", "null"],
+        "description": "of the light under its profile that is its own: less than 1 in a crowd",
+    },
+    "seen_psf": {
+        "type": ["number", "null"],
+        "description": "of the light it is fitted by that is on good pixels: less than 1 beside "
+        "the edge and where pixels are masked or saturated",
+    },
+    "chi2_psf": {
+        "type": ["number", "null"],
+        "description": "for each degree of freedom: large where it is no star",
+    },
     "number": _NUMBER,
     "flags": _NUMBER,
     "is_clean": {"type": "boolean"},
@@ -37,6 +60,7 @@ FILTERS: Final = {
     },
     "after": {"type": "string", "description": "as in the address of the next page"},
 }
+FRAME_FILTERS: Final = {name: FILTERS[name] for name in ("ra", "dec", "band", "start", "end")}
 FORMAT: Final = {"format": {"enum": ["json", "csv"], "default": "json"}}
 TABLE_FORMAT: Final = {"format": {"enum": ["parquet", "csv"], "default": "parquet"}}
 
@@ -68,6 +92,7 @@ PAGE: Final = _object(
     without_sources={"type": "array", "items": _NUMBER},
     results={"type": "array", "items": ROW},
 )
+FRAMES: Final = _object(count=_NUMBER, frames={"type": "array", "items": FRAME})
 BYTES: Final = {"type": "string", "format": "binary"}
 FIELD_ERRORS: Final = {
     "type": "object",

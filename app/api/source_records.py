@@ -1,6 +1,6 @@
 """Sources as records and as lines of text, with what is told of their frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,11 +10,13 @@ import pyarrow as pa
 from pyarrow import csv
 
 from app.services.cone import Found, Looked
-from reduction.photometry.catalogue import Column
+from reduction.photometry.sorting import words_of
+from reduction.photometry.sourcetable import Column
 
 _MJD_UNIX: Final = 40_587.0
 _DAY_S: Final = 86_400.0
 _AS_JSON: Final = orjson.OPT_SERIALIZE_NUMPY
+KIND: Final = "kind"
 # Of its frame, in every line of a text; in JSON these are told once a frame.
 _OF_FRAME: Final = ("file_name", "night", "mjd", "band", "exptime_s")
 
@@ -31,8 +33,13 @@ def page_of(found: Found, following: str | None) -> bytes:
     return orjson.dumps(answer, option=_AS_JSON)
 
 
+def frames_of(frames: Sequence[Looked]) -> dict[str, Any]:
+    """Return the frames that show a place."""
+    return {"count": len(frames), "frames": [frame_record(frame) for frame in frames]}
+
+
 def frame_record(frame: Looked) -> dict[str, Any]:
-    """Return what is told of a frame that was searched."""
+    """Return what is told of a frame that shows a place."""
     return {
         "id": frame.id,
         "file_name": frame.file_name,
@@ -54,7 +61,7 @@ def _rows(found: Found) -> list[dict[str, Any]]:
     ids = [frame.id for frame in found.looked]
     times = [mjd_of(frame.mid_utc) for frame in found.looked]
     names = list(found.columns)
-    columns = [list(column) for column in found.columns.values()]
+    columns = [_values(name, column) for name, column in found.columns.items()]
     return [
         {"frame": ids[at], "mjd": times[at], **dict(zip(names, values, strict=True))}
         for at, *values in zip(found.frame_of.tolist(), *columns, strict=True)
@@ -75,13 +82,24 @@ def _spread(found: Found, of_frames: list[Any]) -> list[Any]:
     return [of_frames[at] for at in found.frame_of.tolist()]
 
 
+def _values(name: str, column: Column) -> list[Any]:
+    """Return the values of a column; the kind of a source by its name, not by its number."""
+    return words_of(column) if name == KIND else list(column)
+
+
 def csv_of(columns: Mapping[str, Column | Any]) -> bytes:
     """Return columns as text with commas; what is not known is empty."""
     known = {
-        name: pa.array(column, from_pandas=True) if isinstance(column, np.ndarray) else column
+        name: _as_text(name, column) if isinstance(column, np.ndarray) else column
         for name, column in columns.items()
     }
     stream = pa.BufferOutputStream()
     csv.write_csv(pa.table(known), stream)
     content: bytes = stream.getvalue().to_pybytes()
     return content
+
+
+def _as_text(name: str, column: Column) -> Any:  # noqa: ANN401 - pyarrow has no types
+    if name == KIND:
+        return pa.array(words_of(column), pa.string())
+    return pa.array(column, from_pandas=True)

@@ -44,6 +44,18 @@ def find_sources() -> ResponseReturnValue:
     return answer
 
 
+@blueprint.get("/frames/")
+@described(
+    query=source_documents.FRAME_FILTERS,
+    answer=source_documents.FRAMES,
+    refusals={400: source_documents.FIELD_ERRORS},
+)
+def find_frames() -> ResponseReturnValue:
+    """Find the reduced frames that show a place of the sky, by time, whatever is there."""
+    query = cone_query.parse(request.args.to_dict(), names=cone_query.OF_FRAMES)
+    return source_records.frames_of(query.frames(current_user()))
+
+
 @blueprint.get("/<int:frame_id>/")
 @described(
     query=source_documents.TABLE_FORMAT,

@@ -89,7 +89,7 @@ def reduce(context: JobContext, block: Block) -> None:
     """
     _check_unmixed(context, block)
     with WriteBehind() as behind:
-        sky = SkyWork.of(_code(context))
+        sky = SkyWork.of(_code(context), has_psf=context.settings.flag("photometry.psf"))
         sky.warn_of_loss(block, context.log)
         run = _Run(_wishes(context), MasterShelf(context.paths), behind, sky)
         while not _is_reduced(context, block, run):

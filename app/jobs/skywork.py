@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from app.models import Block
-from app.services import refcats, reference_stars, sky_columns
+from app.services import online_catalogues, refcats, reference_stars, sky_columns
 from app.wording import counted
 from reduction.astrometry.footprint import cells_of
 from reduction.cards import ProductCard
@@ -16,8 +16,9 @@ from reduction.exposure import Calibrated, Exposure
 from reduction.frameinfo import FrameInfo
 from reduction.headers.sky import sky_cards
 from reduction.image import Image
-from reduction.onsky import CHAIN_VERSION, OnSky, put_on_sky
-from reduction.photometry.catalogue import SourceTable, source_table
+from reduction.onsky import CHAIN_VERSION, OnSky, put_on_sky, with_psf
+from reduction.photometry.catalogue import source_table
+from reduction.photometry.sourcetable import SourceTable
 
 SPECTROSCOPY: Final = "spectroscopy"
 
@@ -37,16 +38,17 @@ class SkyFacts:
 
 @dataclass(frozen=True, slots=True)
 class SkyWork:
-    """Whether frames are put on the sky, and by which catalogues."""
+    """Whether frames are put on the sky, by which catalogues, and with PSF fluxes or without."""
 
     is_wanted: bool
     key: str
+    has_psf: bool = False
 
     @classmethod
-    def of(cls, code: str) -> "SkyWork":
+    def of(cls, code: str, *, has_psf: bool) -> "SkyWork":
         """Return what a job's execution code asks for, with the catalogues there are now."""
         is_wanted = "am" in code
-        return cls(is_wanted, _key() if is_wanted else "")
+        return cls(is_wanted, _key(has_psf=has_psf) if is_wanted else "", has_psf)
 
     def warn_of_loss(self, block: Block, log: logging.Logger) -> None:
         """Say in the log what frames lose that were put on the sky before, and are not now.
@@ -79,8 +81,10 @@ class SkyWork:
         if not self.is_wanted or info.technique == SPECTROSCOPY:
             return SkyFacts()
         try:
-            asker = reference_stars.asker(info.band, info.mid_utc)
+            fill = online_catalogues.Filler(info.band, log.info)
+            asker = reference_stars.asker(info.band, info.mid_utc, fill)
             found = put_on_sky(image, info, asker, reference_stars.elsewhere())
+            found = with_psf(found, image) if self.has_psf else found
         except ReductionError as error:
             log.warning("%s: %s", exposure.name, error)
             return SkyFacts()
@@ -117,9 +121,9 @@ def told(found: OnSky) -> str:
     )
 
 
-def _key() -> str:
+def _key(*, has_psf: bool) -> str:
     """Return what results hang on besides frame and masters: this chain and the catalogues."""
-    parts = [str(CHAIN_VERSION)]
+    parts = [f"{CHAIN_VERSION} psf" if has_psf else str(CHAIN_VERSION)]
     for meta in refcats.catalogues():
         parts += [meta.name, *(fact.sha256 for _, fact in sorted(meta.columns.items()))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from app.errors import AppError, ConflictError
 from app.jobs import storing
 from app.jobs.skywork import SPECTROSCOPY, SkyFacts, facts_of
 from app.models import Frame, Level
-from app.services import cone, reference_stars, source_files
+from app.services import cone, reference_stars, settings, source_files
 from reduction import fitsio
 from reduction.astrometry.solution import Solution
 from reduction.astrometry.wcs import TanSip
@@ -21,7 +21,7 @@ from reduction.frameinfo import FrameInfo
 from reduction.headers.product import translate_product
 from reduction.headers.sky import solved_wcs
 from reduction.image import Image
-from reduction.onsky import AskCatalogue, OnSky, Reference, put_on_sky
+from reduction.onsky import AskCatalogue, OnSky, Reference, put_on_sky, with_psf
 from reduction.photometry.zeropoint import ZeroPoint
 
 
@@ -68,7 +68,10 @@ def _index(frame: Frame) -> int:
     image, cards = fitsio.read_product(path)
     wcs = solved_wcs(cards)
     info = _pointed(translate_product(fitsio.read_headers(path)), wcs, image)
-    facts = facts_of(_found(frame, image, info, wcs), info, image)
+    found = _found(frame, image, info, wcs)
+    if settings.snapshot().flag("photometry.psf"):
+        found = with_psf(found, image)
+    facts = facts_of(found, info, image)
     _keep(frame, sha256, facts, wcs)
     return 0 if facts.table is None else len(facts.table)
 

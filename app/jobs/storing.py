@@ -20,7 +20,7 @@ from reduction import fitsio, preview
 from reduction.cards import ProductCard
 from reduction.image import Image
 from reduction.photometry import parquet
-from reduction.photometry.catalogue import SourceTable
+from reduction.photometry.sourcetable import SourceTable
 from reduction.wholefiles import Staged, stage
 
 _MEGABYTE: Final = 1_000_000

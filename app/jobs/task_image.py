@@ -1,5 +1,6 @@
 """The image of a task, opened as the steps take it, and the masks that lie beside it."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,9 @@ from reduction import fitsio, headers, recipes
 from reduction.errors import BadFileError, BadFrameError
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo
+from reduction.headers.extensions import name_of
 from reduction.headers.known_wcs import header_wcs
-from reduction.image import MaskPlane
+from reduction.image import FloatPlane, MaskPlane
 from reduction.oneimage.picture import Picture, picture_of, with_custom
 
 MASK: Final = "mask.fits"
@@ -42,6 +44,25 @@ def open_picture(folder: Path) -> Picture:
             "image.fits is a spectrum, by its header: no stars tell its place and its light"
         )
     return picture
+
+
+def several_told(folder: Path, picture: Picture) -> str:
+    """Return which image of several is worked on, empty where there is one alone."""
+    if picture.info.level >= 1 or len(picture.info.amplifiers) > 1:
+        return ""  # planes of one product of this house, amplifiers of one detector
+    images = [hdu for hdu in fitsio.read_headers(folder / IMAGE).hdus if len(hdu.shape) > 1]
+    planes = math.prod(images[0].shape[:-2])
+    said = []
+    if len(images) > 1:
+        name = name_of(images[0].cards)
+        called = f", {name}," if name else ""
+        said.append(
+            f"{IMAGE} holds {len(images)} images: the first{called} is taken. For another one make "
+            "a task of the file with ext, its number"
+        )
+    if planes > 1:
+        said.append(f"{IMAGE} is a stack of {planes} planes: the first one is taken")
+    return "\n".join(said)
 
 
 def read_picture(path: Path) -> Picture:
@@ -109,8 +130,15 @@ def custom_mask(folder: Path) -> npt.NDArray[np.bool_] | None:
     path = folder / CUSTOM_MASK
     if not path.is_file():
         return None
-    data = fitsio.read_image(path).data
+    data = _mask_in(path)
     return np.asarray(~np.isfinite(data) | (data != 0))
+
+
+def _mask_in(path: Path) -> FloatPlane:
+    try:
+        return fitsio.read_image(path).data
+    except BadFileError as error:
+        raise BadFrameError(f"{path.name} cannot be used: {error}") from error
 
 
 def kept_mask(folder: Path, picture: Picture) -> MaskPlane:
@@ -118,7 +146,7 @@ def kept_mask(folder: Path, picture: Picture) -> MaskPlane:
     path = folder / MASK
     mask = picture.mask.copy()
     if path.is_file():
-        found = fitsio.read_image(path).data
+        found = _mask_in(path)
         if found.shape != mask.shape:
             raise BadFrameError("the image has another size than its mask: run inspect again")
         mask |= found.astype(np.uint16)

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from app.jobs import task_stars
-from app.jobs.task_image import MASK, custom_mask, open_picture
+from app.jobs.task_image import MASK, custom_mask, open_picture, several_told
 from app.jobs.task_log import StepLog
 from app.jobs.task_outputs import put_fits
 from app.models import User
-from app.services import task_targets
+from app.services import online_catalogues, task_targets
 from app.services.reference_data import FILTERS
 from app.services.task_targets import Resolved
 from reduction.errors import BadFrameError
@@ -56,6 +56,8 @@ def inspect(by: User, folder: Path, config: Mapping[str, Any], log: StepLog) -> 
     look = _Look(by, folder, picture, options, log)
     ny, nx = picture.shape
     log.say(f"image.fits: {nx} x {ny} pixels, written by {picture.info.writer}")
+    if several := several_told(folder, picture):
+        log.doubt(several)
     gains = {name: value for name, value in AFTER_INSPECT.items() if config.get(name) is None}
     gains |= _levels(look, config)
     mask = _mask(look, gains | dict(config))
@@ -111,6 +113,16 @@ def _mask(look: _Look, config: Mapping[str, Any]) -> MaskPlane:
     return mask
 
 
+def targets_named(
+    by: User, folder: Path, picture: Picture, config: Mapping[str, Any], log: StepLog
+) -> dict[str, Any]:
+    """Return what settings gain by targets that no inspection has looked up yet."""
+    if config.get("targets") is not None or not config.get("target"):
+        return {}
+    look = _Look(by, folder, picture, inspect_options(config), log)
+    return _about_targets(_targets(look), config)
+
+
 def _targets(look: _Look) -> list[Resolved]:
     """Return the targets whose places are known; of the others the log says why they are not."""
     found = []
@@ -157,7 +169,8 @@ def _about_targets(targets: list[Resolved], config: Mapping[str, Any]) -> dict[s
 def _light(look: _Look, targets: list[Resolved]) -> dict[str, Any]:
     """Return filter, catalogue, template and time, each as given or as fits the image."""
     gains: dict[str, Any] = {}
-    band = band_of(look.options.band, look.picture)
+    given = task_stars.band_named(look.options.cat_name, look.options.band)
+    band = band_of(given, look.picture)
     if look.options.band is None or look.options.band != band:
         look.log.say(f"Filter is {band}, {_band_source(look)}")
         gains["filter"] = band
@@ -168,7 +181,10 @@ def _light(look: _Look, targets: list[Resolved]) -> dict[str, Any]:
         look.options.template or _TEMPLATES[place is not None and place[1] < _PS1_SOUTH_DEG]
     )
     look.log.say(f"Catalogue is {gains['cat_name']}, to magnitude {gains['cat_limit']:g}")
-    if not task_stars.is_loaded(gains["cat_name"]):
+    name = gains["cat_name"]
+    if not task_stars.is_loaded(name) and online_catalogues.can_have(name):
+        look.log.say(f"The catalogue {name} is not loaded: its stars are fetched when needed")
+    elif not task_stars.is_loaded(name):
         look.log.doubt(f"the catalogue {gains['cat_name']} is not loaded: photometry will need it")
     when = when_of(look.options.time, look.picture)
     if when is not None:
@@ -238,7 +254,7 @@ def _write(look: _Look, mask: MaskPlane, targets: list[Resolved]) -> None:
         return
     sky = (np.array([targets[0].ra_deg]), np.array([targets[0].dec_deg]))
     x, y = (float(v[0]) for v in picture.wcs.pixel(*sky))
-    half = int(AFTER_INSPECT["sub_size"]) // 2
+    half = look.options.target_pix // 2
     rows, columns = _around(y, half, picture.shape[0]), _around(x, half, picture.shape[1])
     if rows is None or columns is None:
         look.log.doubt(f"target {targets[0].name} is not on the image")

@@ -10,8 +10,8 @@ import numpy as np
 
 from app.jobs import task_plots, task_stars
 from app.jobs.task_forced import measure_targets
-from app.jobs.task_image import kept_mask, open_picture
-from app.jobs.task_inspect import band_of, when_of
+from app.jobs.task_image import kept_mask, open_picture, several_told
+from app.jobs.task_inspect import band_of, targets_named, when_of
 from app.jobs.task_log import StepLog
 from app.jobs.task_outputs import put_all, put_fits
 from app.jobs.task_places import centre_of, with_places
@@ -48,6 +48,7 @@ class Work:
 
     folder: Path
     config: Mapping[str, Any]
+    named: Mapping[str, Any]  # what of it targets gave that were looked up just now
     options: PhotometryOptions
     log: StepLog
     picture: Picture
@@ -71,8 +72,8 @@ def photometry(by: User, folder: Path, config: Mapping[str, Any], log: StepLog) 
     found = _write_objects(work, extracted, placed, calibration)
     put_all(folder, {"cat.parquet": parquet_bytes(star_columns(calibration.stars))})
     task_plots.of_calibration(folder, calibration, found, placed, work.options)
-    found_places = with_places(config, placed)
-    work = replace(work, config={**config, **found_places})
+    found_places = {**work.named, **with_places(work.config, placed)}
+    work = replace(work, config={**work.config, **found_places})
     measure_targets(work, extracted, placed, calibration)
     return _gains(work, extracted, placed, calibration) | found_places
 
@@ -80,13 +81,18 @@ def photometry(by: User, folder: Path, config: Mapping[str, Any], log: StepLog) 
 def _opened(by: User, folder: Path, config: Mapping[str, Any], log: StepLog) -> Work:
     options = photometry_options(config)
     picture = open_picture(folder)
+    if several := several_told(folder, picture):
+        log.doubt(several)
+    named = targets_named(by, folder, picture, config, log)
     centre = centre_of(by, options.place, picture.info)
     mask = kept_mask(folder, picture)
     image = with_noise(picture, mask, gain=options.gain, mesh_pix=_mesh(options, picture))
-    band = band_of(options.light.band, picture)
+    light = options.light
+    band = band_of(task_stars.band_named(light.cat_name, light.band), picture)
     when = when_of(_text(config.get("time")), picture)
     log.say(f"{np.count_nonzero(mask) / mask.size:.2%} of the image is masked, filter is {band}")
-    return Work(folder, config, options, log, picture, image, band, when, centre)
+    merged = {**config, **named}
+    return Work(folder, merged, named, options, log, picture, image, band, when, centre)
 
 
 def _text(value: object) -> str | None:
@@ -146,7 +152,7 @@ def _write_objects(
 def _placed(work: Work, found: Extracted) -> Placed:
     options, picture = work.options, work.picture
     seen = Seen(found.detected, picture.shape, picture.info, picture.wcs, work.centre)
-    ask = task_stars.asker(work.band, options.light.cat_name, work.when)
+    ask = task_stars.asker(work.band, options.light.cat_name, work.when, work.log.say)
     placed = place(seen, ask, options.place, reference_stars.elsewhere())
     if placed.doubt:
         work.log.doubt(f"the place could not be refined: {placed.doubt}")
@@ -175,8 +181,10 @@ def _calibrated(work: Work, found: Extracted, placed: Placed) -> Calibration:
 def _stars(work: Work, placed: Placed) -> StarList:
     """Return the stars of the catalogue asked for; of one that fits where none is named."""
     field = task_stars.field_of(placed.wcs, work.picture.shape)
-    name = work.options.light.cat_name or task_stars.suggested(work.band, field[:2])
-    return task_stars.list_of(name, work.band, field, work.when, work.options.light.cat_limit)
+    light = work.options.light
+    name = light.cat_name or task_stars.suggested(work.band, field[:2])
+    stars = task_stars.stars_on(name, field, work.when, work.log.say)
+    return task_stars.list_of(name, stars, work.band, light.cat_limit)
 
 
 def _tell(work: Work, found: Calibration) -> None:

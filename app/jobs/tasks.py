@@ -1,6 +1,8 @@
 """Tasks: one image in steps, one after the other, and what each adds to its settings."""
 
+import errno
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +22,7 @@ from reduction.oneimage.options import is_timed
 
 Step = Callable[[Path, Mapping[str, Any], StepLog], dict[str, Any]]
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FOOTPRINT: Final = ("field_ra", "field_dec", "field_sr")
 _WAIT_S: Final = 120.0  # for who still works in the folder: a file that is being stored, say
 
@@ -60,7 +63,7 @@ def _run(context: JobContext, task: Task, folder: Path, step: TaskStep) -> dict[
             is_timed(config)
             gains = _steps(context, task)[step](folder, config, log)
             context.look_again()
-        except (ReductionError, AppError, MemoryError) as error:
+        except (ReductionError, AppError, MemoryError, OSError) as error:
             _tell_failure(context, task, step, log, _reason(error))
             raise
         log.say(f"{step} is done")
@@ -81,13 +84,18 @@ def _steps(context: JobContext, task: Task) -> Mapping[TaskStep, Step]:
 def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory for this image; the limit is server.worker_memory_mb"
+    if isinstance(error, OSError):
+        if error.errno in _FULL:
+            return "the disk is full: make room, then run the step again"
+        return f"files of the task could not be read or written: {error.strerror or error}"
     return str(error)
 
 
 def _tell_failure(
     context: JobContext, task: Task, step: TaskStep, log: StepLog, reason: str
 ) -> None:
-    log.say(f"Error: {reason}")
+    with suppress(OSError):  # a full disk takes no line either
+        log.say(f"Error: {reason}")
     with context.checkpoint():
         tasks.set_state(task, f"{tasks.STATE_OF[step]}_failed", is_over=True)
 

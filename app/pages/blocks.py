@@ -9,7 +9,7 @@ from app.api.auth import current_user
 from app.errors import InvalidRequestError
 from app.models import Block, BlockKind
 from app.pages.base import back, blueprint, row_number
-from app.pages.nights import parse_night
+from app.pages.nights import parse_night, repeated
 from app.services import access, audit, blocks, lineage, nights, plan
 from app.services.sky_columns import LEFT_OUT
 from app.wording import counted
@@ -114,6 +114,7 @@ def show_block(block_id: int) -> ResponseReturnValue:
         "row": row,
         "block": block,
         "members": members,
+        "repeated": repeated(product.missing for product in members.products),
         "products": {product.id: product for product in members.products},
         "left_out": {entry.frame_id: entry.left_out for entry in block.entries},
         "product_of": {entry.frame_id: entry.product_id for entry in block.entries},

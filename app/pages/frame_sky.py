@@ -14,7 +14,8 @@ from app.pages import sky_plots
 from app.pages.base import blueprint, wants_fragment
 from app.services import frames, missed_stars, sky_columns, source_files
 from reduction.flags import PixelFlag
-from reduction.photometry.catalogue import SourceTable
+from reduction.photometry.sorting import words_of
+from reduction.photometry.sourcetable import SourceTable
 from reduction.plots.residuals import offsets
 
 MOST_SOURCES: Final = 3000  # in one answer; of a part of the picture the brightest
@@ -38,8 +39,11 @@ _HEARD: Final = (
     ("cat_mag", "cat_mag", 4),
     ("zp_residual", "zp_residual_mag", 4),
     ("is_zp_star", "is_zp_star", 0),
+    ("mag_psf", "mag_psf", 4),
+    ("mag_psf_error", "mag_psf_error", 4),
+    ("share_psf", "share_psf", 3),
 )
-_COLUMNS: Final = (*(column for _, column, _ in _HEARD), "cat_ra_deg", "cat_dec_deg")
+_COLUMNS: Final = (*(column for _, column, _ in _HEARD), "kind", "cat_ra_deg", "cat_dec_deg")
 
 
 @blueprint.get("/frames/<int:frame_id>/sky/")
@@ -133,9 +137,10 @@ def _answer(table: SourceTable, chosen: tuple[SourceTable, int]) -> dict[str, An
     """Return what the picture needs; the places of the catalogue's stars are pixels too."""
     some, within = chosen
     sources: dict[str, Any] = {
-        name: np.round(some[column].astype(float), digits) if digits else some[column]
+        name: np.round(some.column(column).astype(float), digits) if digits else some[column]
         for name, column, digits in _HEARD
     }
+    sources["kind"] = words_of(some.column("kind"))
     far = offsets(
         (table["x_pix"], table["y_pix"]),
         (table["ra_deg"], table["dec_deg"]),

@@ -9,9 +9,11 @@ from flask.typing import ResponseReturnValue
 from app.api import downloads
 from app.api.auth import current_user
 from app.errors import AppError, InvalidRequestError
-from app.models import Frame, Level
+from app.models import BlockKind, Frame, Level
 from app.pages.base import back, blueprint
-from app.services import archive, audit, frames, nights, origins, previews
+from app.services import archive, audit, frames, nights, orders, origins, previews
+from app.services.calibration_key import MEMBER_KINDS
+from app.services.orders import Selection
 from reduction import preview
 
 # What is shown of a frame's translated header, in this order, and what people call it.
@@ -67,6 +69,7 @@ def show_frame(frame_id: int) -> ResponseReturnValue:
         stretches=preview.STRETCHES,
         colour_maps=preview.COLOUR_MAPS,
         is_raw=frame.level == Level.RAW,
+        may_be_reduced=frame.level == Level.RAW and frame.kind in MEMBER_KINDS[BlockKind.SCI],
         acts=audit.of(frame),
     )
 
@@ -167,6 +170,15 @@ def toggle_frame_valid(frame_id: int) -> ResponseReturnValue:
     frame = frames.toggle_valid(frames.get(user, frame_id), by=user)
     said = "is valid again" if frame.is_valid else "is invalid now: no block will use it"
     return back(f"{frame.file_name} {said}.", url_for("pages.show_frame", frame_id=frame_id))
+
+
+@blueprint.post("/frames/<int:frame_id>/reduce/")
+def reduce_frame(frame_id: int) -> ResponseReturnValue:
+    """Reduce one raw science frame with the masters there are, alone."""
+    user = current_user()
+    ordered = orders.reduce(user, Selection(ids=[frames.get(user, frame_id).id]))
+    numbers = ", ".join(str(job.id) for job in ordered.jobs)
+    return back(f"Job {numbers} is in the queue.", url_for("pages.show_frame", frame_id=frame_id))
 
 
 @blueprint.post("/frames/<int:frame_id>/comment/")

@@ -1,6 +1,8 @@
 """The calendar of nights, and one night with its frames."""
 
 from calendar import Calendar
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import MAXYEAR, MINYEAR, date
 from typing import Any, Final
 
@@ -85,7 +87,14 @@ def show_night(name: str) -> ResponseReturnValue:
         mark=request.args.get("mark"),
         after_id=request.args.get("after", type=row_number),
     )
-    shown = {"page": page, "name": name, "night": night, "filters": request.args, "level": _level()}
+    shown = {
+        "page": page,
+        "repeated": repeated(row.problems for row in page.rows),
+        "name": name,
+        "night": night,
+        "filters": request.args,
+        "level": _level(),
+    }
     if request.headers.get("HX-Target") == "frames":
         return render_template("parts/night_frames.html", **shown)
     before, after = nights.neighbours(user, night) if night else (None, None)
@@ -100,6 +109,21 @@ def show_night(name: str) -> ResponseReturnValue:
         **shown,
         **sources(),
     )
+
+
+def repeated(told: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Return what is told of several frames, with of how many: it is said once, above them.
+
+    Details in brackets, as the exposure that has no dark, are left to the page of each.
+    """
+    counts = Counter(head for one in told for head in dict.fromkeys(map(without_details, one)))
+    return {text: n for text, n in counts.most_common() if n > 1}
+
+
+@blueprint.app_template_filter("without_details")
+def without_details(text: str) -> str:
+    """Return a sentence up to its first bracket."""
+    return text.partition(" (")[0]
 
 
 def _filters() -> FrameFilters:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from app.models import Frame
 from reduction.photometry.apertures import BEST
-from reduction.photometry.catalogue import SourceFacts, SourceTable
+from reduction.photometry.sourcetable import SourceFacts, SourceTable
 from reduction.plots import depth, fwhm_map, growth, residuals, zero_point
 from reduction.plots.residuals import Offsets
 from reduction.plots.zero_point import ZeroStars

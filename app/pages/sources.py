@@ -16,9 +16,15 @@ from app.api.cone_query import DEFAULT_ARCSEC, ConeQuery
 from app.errors import InvalidRequestError
 from app.pages.base import blueprint
 from app.services.cone import MOST_ARCSEC, Found, Looked
+from reduction.photometry.sorting import words_of
 
 _ASKED: Final = ("ra", "dec", "radius", "band", "start", "end")
 _SHOWN: Final = 500  # frames in the table of the page
+_KINDS: Final = {
+    "galaxy": "Wider than a star: a galaxy, or stars that are not parted",
+    "hit": "Sharper than a star: a cosmic ray, or a hot pixel",
+    "trail": "A line: a satellite, an aeroplane or a meteor",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ def _page(
         links=_links(asked, found),
         default_arcsec=DEFAULT_ARCSEC,
         most_arcsec=MOST_ARCSEC,
+        kinds=_KINDS,
     )
 
 
@@ -90,7 +97,9 @@ def _lines(found: Found) -> list[FrameLine]:
 def _row(found: Found, at: int) -> dict[str, Any]:
     """Return one source; what is not known of it is None."""
     values = {name: column[at].item() for name, column in found.columns.items()}
-    return {
+    (kind,) = words_of(found.columns["kind"][at : at + 1])
+    known = {
         name: None if isinstance(value, float) and isnan(value) else value
         for name, value in values.items()
     }
+    return known | {"kind": kind}

@@ -64,6 +64,7 @@ _TARGET: Final = Group(
         ),
     ),
 )
+_OF_TARGETS: Final = ("targets", "target_ra", "target_dec")  # what a step found of them
 _BAND: Final = Field("filter", "Filter", Kind.CHOICE, auto="from the header")
 _CATALOGUE: Final = Field("cat_name", "Catalogue", Kind.CHOICE, auto="by filter and place")
 _FAINTEST: Final = Field("cat_limit", "Catalogue down to", default=20, unit="mag")
@@ -116,6 +117,16 @@ _INSPECT: Final = (
     _TARGET,
     Group("Catalogue", (_CATALOGUE, _FAINTEST), is_folded=True),
 )
+ASTROMETRY: Final = Group(
+    "Astrometry",
+    (
+        Field("refine_wcs", "Refine the header's solution", Kind.FLAG, default=True),
+        Field("refine_order", "Order of the distortion", Kind.WHOLE, default=3),
+        *_POINTING,
+        Field("sr_override", "Match within", auto="half the FWHM", unit="″"),
+    ),
+    is_folded=True,
+)
 _PHOTOMETRY: Final = (
     Group(
         "Magnitudes",
@@ -152,16 +163,7 @@ _PHOTOMETRY: Final = (
         ),
         is_folded=True,
     ),
-    Group(
-        "Astrometry",
-        (
-            Field("refine_wcs", "Refine the header's solution", Kind.FLAG, default=True),
-            Field("refine_order", "Order of the distortion", Kind.WHOLE, default=3),
-            *_POINTING,
-            Field("sr_override", "Match within", auto="half the FWHM", unit="″"),
-        ),
-        is_folded=True,
-    ),
+    ASTROMETRY,
     Group(
         "Calibration",
         (
@@ -226,6 +228,8 @@ def configured(
         raise InvalidRequestError(**wrong)
     if any(_is_corrected(field, found, config) for field in _POINTING if field.name in found):
         found[_SEARCH] = True  # who corrects the place wants it used
+    if found.get("target") != config.get("target"):
+        _forget_targets(found)
     _check_usable(found, step)
     return found
 
@@ -233,6 +237,12 @@ def configured(
 def _is_corrected(field: Field, found: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Tell whether a hint for the search was typed anew."""
     return field.name != _SEARCH and found[field.name] != before.get(field.name, field.default)
+
+
+def _forget_targets(config: dict[str, Any]) -> None:
+    """Let the next step look up targets that were written anew, whichever it is."""
+    for name in _OF_TARGETS:
+        config.pop(name, None)
 
 
 def _check_usable(config: Mapping[str, Any], step: TaskStep) -> None:

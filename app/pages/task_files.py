@@ -1,6 +1,6 @@
 """The files of a task: looked at, downloaded, added and removed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -26,6 +26,7 @@ from app.services import (
     tasks,
 )
 from app.services.task_files import Entry
+from app.services.task_guesses import Plane
 from reduction import preview
 
 _PICTURES: Final = (".png", ".jpg", ".jpeg")
@@ -42,6 +43,7 @@ _LOOK: Final[Mapping[str, str]] = {
     "r0": "",
     "width": "1000",
 }
+_LABELS: Final = {"r0": "Smooth", "qmin": "From", "qmax": "To", "cmap": "Colours"}
 _MAX_AGE_S: Final = 3600
 
 
@@ -52,12 +54,10 @@ def show_task_file(task_id: int, name: str) -> ResponseReturnValue:
     file = _entry(task, name)
     kind = kind_of(file.path)
     try:
-        shown, problem = _shown(task, file, kind), ""
+        shown = {"problem": ""} | _shown(task, file, kind)
     except AppError as error:
-        shown, problem = {}, str(error)
-    return render_template(
-        "task_file.html", task=task, file=file, kind=kind, problem=problem, **shown
-    )
+        shown = {"problem": str(error)}
+    return render_template("task_file.html", task=task, file=file, kind=kind, **shown)
 
 
 def kind_of(name: str) -> str:
@@ -100,14 +100,27 @@ def _shown(task: Task, file: Entry, kind: str) -> dict[str, Any]:
 def _fits(task: Task, file: Entry) -> dict[str, Any]:
     path = task_files.locate(task, file.path)
     look = {name: request.args.get(name, "") or usual for name, usual in _LOOK.items()}
+    planes = task_guesses.planes_of(path)
     return {
         "look": look,
-        "hdus": [{"number": n, "name": name} for n, name in task_guesses.planes_of(path)],
+        "problem": _refused(look, planes),
+        "hdus": planes,
         "stretches": _STRETCHES,
         "colour_maps": preview.COLOUR_MAPS,
         "picture": _address("send_task_preview", task, file, **look),
         "cards": task_guesses.cards_of(path),
     }
+
+
+def _refused(look: Mapping[str, str], planes: Sequence[Plane]) -> str:
+    """Return why no picture is made as asked for, in words; empty where one is."""
+    chosen = next((one for one in planes if str(one.number) == look["ext"]), None)
+    shape = chosen.shape if chosen else planes[0].shape if planes else (1, 1)
+    try:
+        task_pictures.check_look(shape, look)
+    except InvalidRequestError as error:
+        return "; ".join(f"{_LABELS.get(name, name)}: {why}" for name, why in error.fields.items())
+    return ""
 
 
 def _table(task: Task, file: Entry) -> dict[str, Any]:

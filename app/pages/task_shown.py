@@ -14,6 +14,7 @@ from app.models import Job, Task, User
 from app.pages.task_steps import (
     Look,
     Picture,
+    is_lost,
     number,
     results,
     running_log,
@@ -93,6 +94,7 @@ def running(user: User, task: Task) -> dict[str, Any]:
         "is_running": is_running,
         "log": running_log(look) if is_running else "",
         "trouble": "" if is_running else trouble(look),
+        "is_lost": not is_running and is_lost(look),
     }
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.models import Task, TaskStep
-from app.pages.task_fields import GROUPS, Field, Group
+from app.pages.task_fields import ASTROMETRY, GROUPS, Field, Group
 from app.services.task_files import Entry
 
 LOG_TAIL_BYTES: Final = 128 << 10
+_PLACE: Final = "image.wcs"  # written once an image is placed on the sky
 _WARNING: Final = "Warning: "
 _ERROR: Final = "Error: "
 _BROKE: Final = (
@@ -144,7 +145,7 @@ def _view(look: Look, step: TaskStep, *, has_image: bool) -> StepView:
         title=words.title,
         verb=f"{words.verb} again" if ran else words.verb,
         about=words.about,
-        groups=[_with_choices(group, look.choices) for group in GROUPS[step]],
+        groups=[_with_choices(group, look.choices) for group in _groups(look, step)],
         state="failed" if failed else "running" if is_at_it else "done" if ran else "",
         look="bad" if failed else "state-running" if is_at_it else "good" if ran else "",
         log=log,
@@ -153,6 +154,20 @@ def _view(look: Look, step: TaskStep, *, has_image: bool) -> StepView:
         plots=_plots(look, step),
         is_open=failed or step is _next(look, has_image=has_image),
     )
+
+
+def _groups(look: Look, step: TaskStep) -> Sequence[Group]:
+    """Return the fields of a step; how to find a place stands open where none was found."""
+    if not is_lost(look):
+        return GROUPS[step]
+    return [
+        replace(group, is_folded=False) if group is ASTROMETRY else group for group in GROUPS[step]
+    ]
+
+
+def is_lost(look: Look) -> bool:
+    """Tell whether an image was measured and could not be placed on the sky."""
+    return look.task.state == "photometry_failed" and _PLACE not in look.files
 
 
 def _warnings(log: str) -> list[str]:
@@ -197,16 +212,21 @@ def running_log(look: Look) -> str:
     return tail(look.folder / words.log) if words else ""
 
 
-def trouble(look: Look) -> str:
-    """Return why the last step failed, as its log ends."""
-    state = look.task.state
-    if not state.endswith("failed"):
+def cause(task: Task, folder: Path) -> str:
+    """Return why the last step of a task failed, as its log ends; empty where it did not."""
+    if not task.state.endswith("failed"):
         return ""
-    words = next((w for w in _WORDS.values() if state == f"{w.state}_failed"), None)
-    log = tail(look.folder / words.log) if words else ""
-    said = STATES.get(state, "A step failed").capitalize()
+    words = next((w for w in _WORDS.values() if task.state == f"{w.state}_failed"), None)
+    log = tail(folder / words.log) if words else ""
     _, is_error, why = log.rpartition(_ERROR)
-    return f"{said}: {why.strip()}" if is_error else f"{said}. {_BROKE}"
+    return why.strip() if is_error else _BROKE
+
+
+def trouble(look: Look) -> str:
+    """Return which step failed, and why."""
+    why = cause(look.task, look.folder)
+    said = STATES.get(look.task.state, "A step failed").capitalize()
+    return f"{said}{'.' if why == _BROKE else ':'} {why}" if why else ""
 
 
 def tail(path: Path) -> str:
@@ -223,7 +243,7 @@ def tail(path: Path) -> str:
 def results(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return what the steps found, in words; what they did not find is left out."""
     told = (
-        ("Zero point", _zero_point(config), config.get("cat_name") or ""),
+        ("Zero point", _zero_point(config), _of_zero_point(config)),
         ("Depth", _said(config, "mag_limit", "{:.2f} mag"), "of a point source"),
         ("Middle", _middle(config), "degrees, ICRS"),
         ("Field", _said(config, "field_sr", "{:.3f}°"), "from the middle to the corners"),
@@ -252,6 +272,12 @@ def _zero_point(config: Mapping[str, Any]) -> str:
     error = number(config, "zp_err")
     said = _said(config, "zp", "{:.3f}")
     return f"{said} ± {error:.3f} mag" if said and error is not None else said
+
+
+def _of_zero_point(config: Mapping[str, Any]) -> str:
+    catalogue = config.get("cat_name")
+    of = "of one count in the whole exposure, not a second"
+    return f"{of}; by {catalogue}" if isinstance(catalogue, str) and catalogue else of
 
 
 def _middle(config: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from app.api.auth import current_user
 from app.errors import AppError, InvalidRequestError
 from app.models import Task, TaskStep, User
 from app.pages.base import back, blueprint, row_number
-from app.pages.task_steps import STATES
+from app.pages.task_steps import STATES, cause
 from app.services import task_files, task_views, tasks
 from app.wording import counted
 
@@ -35,6 +35,8 @@ def show_tasks() -> ResponseReturnValue:
         rows=shown,
         filters=filters,
         states=STATES,
+        causes={task.id: cause(task, task_files.folder(task)) for task in shown},
+        kinds={"": "all", **task_views.KINDS},
         with_image={task_id for task_id, path in images.items() if path.is_file()},
         versions={task.id: int(task.modified_at.timestamp()) for task in shown},
         next_link=_older(filters, shown[-1].id) if more else None,

@@ -13,17 +13,18 @@ from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import ColumnElement, Row, delete, exists, select
-from sqlalchemy.orm import Session, aliased, undefer
+from sqlalchemy.orm import Session, aliased
 
 from app import paths
 from app.db import db
 from app.errors import InvalidRequestError
 from app.models import Frame, FrameCell, FrameParent, Level, User
-from app.services import access, sky_columns, source_files
+from app.services import access, source_files
+from app.services.reference_data import FILTERS
 from reduction.astrometry.footprint import cells_around, is_near
 from reduction.astrometry.wcs import TanSip
 from reduction.photometry import conesearch
-from reduction.photometry.catalogue import Column, SourceTable
+from reduction.photometry.sourcetable import Column, SourceTable
 from reduction.refcat.errors import BadRegionError
 from reduction.refcat.regions import Cone
 
@@ -32,14 +33,15 @@ _NO_PAGE: Final = "is not where a page of this search ended: take it from the pa
 PAGE: Final = 10_000  # sources, after which no further frame is read
 COLUMNS: Final = (
     *("number", "ra_deg", "dec_deg", "error_arcsec", "x_pix", "y_pix"),
-    *("mag", "mag_error", "flux", "flux_error", "snr", "fwhm_pix", "ellipticity"),
-    *("flags", "is_clean", "cat_mag"),
+    *("mag", "mag_error", "flux", "flux_error", "mag_psf", "mag_psf_error"),
+    *("flux_psf", "flux_psf_error", "chi2_psf", "share_psf", "seen_psf"),
+    *("kind", "snr", "fwhm_pix", "ellipticity", "flags", "is_clean", "cat_mag"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A frame that was searched."""
+    """A frame that shows a place."""
 
     id: int
     file_name: str
@@ -58,7 +60,7 @@ class Found:
     looked: Sequence[Looked]  # frames that were read, with or without sources there
     unread: Sequence[int]  # ids of frames that cover the place and whose sources were not kept
     frame_of: Column  # for each row, which of `looked` it is on
-    columns: Mapping[str, Column]  # of `COLUMNS`, and `sep_arcsec`
+    columns: Mapping[str, Column]  # of `COLUMNS`, and `sep_arcsec`; NaN where a table has it not
     next_after: str | None  # where a next page begins; None: that was all
 
     def __len__(self) -> int:
@@ -73,13 +75,16 @@ def frames_covering(
     band: str | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
-) -> Sequence[Frame]:
-    """Return the reduced frames that show a place, as far as `user` may see them, by time."""
-    cone = _cone(ra_deg, dec_deg, 0.0)
-    query = select(Frame).where(*_may_show(user, cone), *_taken(band, start, end))
-    found = db.session.scalars(query.options(undefer(Frame.on_sky))).all()
-    shown = [frame for frame in found if _shows(sky_columns.wcs_of(frame), frame, cone)]
-    return sorted(shown, key=_by_time)
+) -> Sequence[Looked]:
+    """Return the reduced frames that show a place, as far as `user` may see them, by time.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there is no such place.
+    """
+    rows = _candidates(user, _cone(ra_deg, dec_deg, 0.0), _taken(band, start, end))
+    return [_looked(row) for row in rows]
 
 
 def sources_near(  # noqa: PLR0913 - a place, and what of it is wanted
@@ -106,6 +111,25 @@ def sources_near(  # noqa: PLR0913 - a place, and what of it is wanted
     cone, begins = _cone(ra_deg, dec_deg, radius_arcsec), _place_of(after)
     rows = _candidates(user, cone, _taken(band, start, end))
     return _read([row for row in rows if _by_time(row) > begins], cone, limit)
+
+
+def check_band(user: User | None, band: str) -> None:
+    """Refuse a band that nobody knows: no filter's name, and no frame `user` may see is in it.
+
+    Raises
+    ------
+    InvalidRequestError
+        With the bands there are.
+    """
+    if band in FILTERS:
+        return
+    of_reduced = Frame.level == Level.REDUCED, access.may_see(user, Frame)
+    bands = set(db.session.scalars(select(Frame.band).where(*of_reduced).distinct())) - {None}
+    if band not in bands:
+        known = ", ".join(sorted(str(one) for one in bands)) or "none yet"
+        raise InvalidRequestError(
+            band=f"{band[:40]!r} is no band that is known here; those of the frames here: {known}"
+        )
 
 
 def place(frame: Frame, cells: Collection[int]) -> None:
@@ -179,6 +203,10 @@ def _candidates(
     return sorted(found, key=_by_time)
 
 
+def _looked(row: Row[Any]) -> Looked:
+    return Looked(*(getattr(row, name) for name in _TOLD))
+
+
 def _wcs(row: Row[Any]) -> TanSip | None:
     kept = (row.on_sky or {}).get("wcs")
     return TanSip.of_lists(kept) if kept else None
@@ -219,7 +247,7 @@ def _read(rows: Sequence[Row[Any]], cone: Cone, limit: int) -> Found:
         if table is None:
             unread.append(row.id)
             continue
-        looked.append(Looked(*(getattr(row, name) for name in _TOLD)))
+        looked.append(_looked(row))
         tables.append(table)
         n_found += len(table)
         if n_found >= limit:

@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 
 from app import paths
 from app.db import db
-from app.errors import InvalidRequestError, NotFoundError
+from app.errors import NotFoundError
 from app.models import Frame, User
 from app.paths import RAW_PREFIX
 from app.services import access, media, task_sources
@@ -34,7 +34,7 @@ def find(user: User, path: str) -> Path | Sequence[Entry]:
     folder = _folder_of(plain)
     if folder is None:
         return _file(user, plain)
-    found = [entry for entry in _entries(plain, folder) if _is_seen(user, entry)]
+    found = _seen(user, list(_entries(plain, folder)))
     if not found and plain and not _may_be_empty(user, plain):
         raise NotFoundError(NOT_THERE)
     return sorted(found, key=lambda entry: (not entry.is_dir, entry.name))
@@ -95,16 +95,16 @@ def _shown(path: Path, name: str) -> Iterator[Entry]:
         yield Entry(shown, name, found.size, found.modified, found.is_dir)
 
 
-def _is_seen(user: User, entry: Entry) -> bool:
+def _seen(user: User, entries: Sequence[Entry]) -> list[Entry]:
+    """Return what of a folder is shown: its files are looked up together."""
     if access.sees_every_frame(user):
-        return True
-    if entry.is_dir:
-        return _may_be_empty(user, entry.path)
-    try:
-        media.find(user, entry.path)
-    except (NotFoundError, InvalidRequestError):
-        return False
-    return True
+        return list(entries)
+    files = media.seen(user, [entry.path for entry in entries if not entry.is_dir])
+    return [
+        entry
+        for entry in entries
+        if (_may_be_empty(user, entry.path) if entry.is_dir else entry.path in files)
+    ]
 
 
 def _may_be_empty(user: User, folder: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.db import after_commit, db
 from app.models import Frame, HeaderText
@@ -9,8 +10,7 @@ from reduction.cards import FileHeaders, changed_text
 from reduction.layouts import Layout
 
 
-@dataclass(frozen=True, slots=True)
-class KeptHeader:
+class KeptHeader(NamedTuple):
     """The header of a file: `text` whole, or what differs from the first of a layout."""
 
     text: str

@@ -119,7 +119,7 @@ class Comparison:
                 except OSError:
                     outcome.is_replaced = True
             else:
-                outcome.content_sha256 = row.sha256
+                outcome.content_sha256 = row.sha256 or ""
 
 
 # Made once: to make it takes as long as to ask it.

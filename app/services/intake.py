@@ -19,7 +19,8 @@ from reduction import fitsio, headers
 from reduction.camera import CameraProfile, Observatory
 from reduction.cards import FileHeaders
 from reduction.errors import BadFileError, ReductionError
-from reduction.frameinfo import FrameInfo
+from reduction.filestart import FileStart
+from reduction.frameinfo import FrameInfo, Told
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +60,10 @@ class Outcome:
 
     `duplicate_of` is the path of the file with the same content; `moved_from` the id of a file
     that is gone and whose content this one has: its frames are this file's now. `is_replaced`
-    says that frames of this file exist whose pixels were others. `headers` are only there between
-    their reading and their translation; a file that went away meanwhile is missing.
+    says that frames of this file exist whose pixels were others. `exposures` tell what it holds,
+    `infos` all of it where the file was not judged as one of a series. `start` and `headers` are
+    only there between their reading and their translation; a file that went away meanwhile is
+    missing.
     """
 
     seen: Seen
@@ -71,7 +74,9 @@ class Outcome:
     header_digest: str = ""
     header: KeptHeader = NO_HEADER
     content_sha256: str = ""
+    start: FileStart | None = None
     headers: FileHeaders = _NO_HEADERS
+    exposures: Sequence[Told] = ()
     infos: Sequence[FrameInfo] = ()
     duplicate_of: str = ""
     moved_from: int | None = None
@@ -84,7 +89,8 @@ class Outcome:
 
     def become(self, state: FileState, code: str, reason: str) -> None:
         """Change how it ended; what was read of it is forgotten."""
-        self.state, self.code, self.reason, self.infos = state, code, reason, ()
+        self.state, self.code, self.reason = state, code, reason
+        self.exposures = self.infos = ()
 
     @property
     def is_news(self) -> bool:
@@ -98,6 +104,9 @@ class Outcome:
         )
 
 
+_Step = Callable[[Outcome], object]
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """How files are judged, for the length of one scan."""
@@ -107,6 +116,12 @@ class Intake:
     profiles: Sequence[CameraProfile] = ()
     site: Observatory | None = None
     now: datetime = field(default_factory=utcnow)
+    _root: str = field(init=False)
+    _series: headers.Series = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_root", str(self.raw))
+        object.__setattr__(self, "_series", headers.Series(self.profiles, self.site, self.now))
 
     @classmethod
     def of_now(cls, raw: Path) -> "Intake":
@@ -115,18 +130,31 @@ class Intake:
         return cls(raw, now.number("scan.settle_s"), cameras.profiles(), cameras.site(now))
 
     def judge(self, found: Iterable[tuple[Seen, Known | None]]) -> list[Outcome]:
-        """Read files and say how each ends.
-
-        All are read, then all translated: going through the whole program for one file after
-        the other takes half as long again.
-        """
+        """Read files and say how each ends, and all that the headers of the good ones say."""
         outcomes = [Outcome(seen, known, _REGISTERED) for seen, known in found]
-        left: Iterable[Outcome] = outcomes
-        for step in (self._read, self._translate):
-            left = [outcome for outcome in left if self._passes(step, outcome)]
+        self._go(outcomes, (self._admit, self._read, self._translate))
         return outcomes
 
-    def _passes(self, step: Callable[[Outcome], object], outcome: Outcome) -> bool:
+    def judge_series(self, found: Iterable[tuple[Seen, Known | None]]) -> list[Outcome]:
+        """Do as `judge`, but tell those that are like others before them by the difference alone.
+
+        Their `infos` stay empty.
+        """
+        outcomes = [Outcome(seen, known, _REGISTERED) for seen, known in found]
+        good = self._go(outcomes, (self._admit, self._begin, self._tell))
+        self._go((one for one in good if not one.exposures), (self._read, self._translate))
+        return outcomes
+
+    def _go(self, outcomes: Iterable[Outcome], steps: Iterable[_Step]) -> Iterable[Outcome]:
+        """Take every step with all files; return those that passed them.
+
+        Going through the whole program for one file after the other takes half as long again.
+        """
+        for step in steps:
+            outcomes = [outcome for outcome in outcomes if self._passes(step, outcome)]
+        return outcomes
+
+    def _passes(self, step: _Step, outcome: Outcome) -> bool:
         """Take one step; tell whether the file goes on to the next."""
         try:
             step(outcome)
@@ -148,13 +176,28 @@ class Intake:
         elif _rest_s(outcome) < self.settle_s:
             outcome.become(FileState.WAITING, "young", _YOUNG)
 
-    def _read(self, outcome: Outcome) -> None:
-        self._admit(outcome)
-        if outcome.state is not _REGISTERED:
+    def _begin(self, outcome: Outcome) -> None:
+        outcome.start = fitsio.read_start(f"{self._root}/{outcome.seen.path}")
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Take up a file that begins as others did; one that differs in more is left as it was."""
+        start = outcome.start
+        if start is None:
             return
-        seen = outcome.seen
-        outcome.headers = fitsio.read_headers(f"{self.raw}/{seen.path}", n_bytes=seen.size)
-        outcome.header_digest = outcome.headers.digest
+        told = self._series.tell(start, outcome.seen.path.rpartition("/")[2])
+        if told is not None:
+            outcome.start = None
+            outcome.exposures = (told,)
+            outcome.header = KeptHeader(start.changes, start.layout)
+            outcome.header_digest = start.digest
+            _check_unchanged(outcome, start.status)
+
+    def _read(self, outcome: Outcome) -> None:
+        start, outcome.start = outcome.start, None
+        seen, file = outcome.seen, None if start is None else start.headers()
+        if file is None:
+            file = fitsio.read_headers(f"{self._root}/{seen.path}", n_bytes=seen.size)
+        outcome.headers, outcome.header_digest = file, file.digest
 
     def _translate(self, outcome: Outcome) -> None:
         file, outcome.headers = outcome.headers, _NO_HEADERS
@@ -163,15 +206,9 @@ class Intake:
         outcome.infos = headers.translate(
             file, file_name=name, profiles=self.profiles, site=self.site, now=self.now
         )
-        self._look_again(outcome)
-
-    def _look_again(self, outcome: Outcome) -> None:
-        seen = outcome.seen
-        status = os.stat(f"{self.raw}/{seen.path}")  # noqa: PTH116 - a Path takes as long as its stat
-        read = status.st_size, status.st_mtime_ns, status.st_ino
-        if read != (seen.size, seen.mtime_ns, seen.inode):
-            outcome.become(FileState.WAITING, "changing", "It changed while it was read.")
-        elif not outcome.infos:
+        outcome.exposures = [Told.of(info) for info in outcome.infos]
+        _check_unchanged(outcome, os.stat(f"{self._root}/{outcome.seen.path}"))  # noqa: PTH116 - a Path takes as long
+        if outcome.state is _REGISTERED and not outcome.infos:
             outcome.become(FileState.QUARANTINED, "no_image", "It holds no image.")
 
     def _refuse(self, outcome: Outcome, error: ReductionError) -> None:
@@ -181,6 +218,13 @@ class Intake:
             outcome.become(FileState.WAITING, code, f"Not whole yet: {error}")
         else:
             outcome.become(FileState.QUARANTINED, code, clean(str(error)))
+
+
+def _check_unchanged(outcome: Outcome, now: os.stat_result) -> None:
+    """Let a file wait that is not the one the walk saw, or has grown since."""
+    seen = outcome.seen
+    if (now.st_size, now.st_mtime_ns, now.st_ino) != (seen.size, seen.mtime_ns, seen.inode):
+        outcome.become(FileState.WAITING, "changing", "It changed while it was read.")
 
 
 _YOUNG: Final = "It was written a moment ago and may still be growing."

@@ -1,10 +1,11 @@
 """Which file under the data root somebody may fetch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, case, func, or_, select
 
 from app import paths
 from app.db import db
@@ -17,6 +18,7 @@ _RESULTS: Final = "TMP"
 _LOGS: Final = "LOGS"
 _CONFIG: Final = "CONFIG"
 _MASTERS: Final = "MASTERS"
+_AT_ONCE: Final = 5000  # names in one query
 
 
 def find(user: User | None, relative: str) -> Path:
@@ -43,6 +45,46 @@ def find(user: User | None, relative: str) -> Path:
         return _private(user, path, folders)
     _check_frames(user, _as_frames(names))
     return path
+
+
+def seen(user: User, relatives: Iterable[str]) -> set[str]:
+    """Return which of some files `find` would give somebody, looked up together."""
+    named: dict[str, set[str]] = {}
+    for relative in relatives:
+        with suppress(NotFoundError):
+            named[relative] = _open_names(relative)
+    known = _by_name(user, set().union(*named.values()))
+    return {one for one, names in named.items() if _is_given(user, names, known)}
+
+
+def _open_names(relative: str) -> set[str]:
+    """Return under which names frames may know a file that lies where files of frames do."""
+    names = {_tidy(relative), _canonical(_located(relative))}
+    parts = {part for name in names for part in name.split("/")}
+    folders = {name.partition("/")[0] for name in names}
+    if any(p.startswith(".") and p != ".." for p in parts) or folders & {_RESULTS, _LOGS, _CONFIG}:
+        raise NotFoundError("no such file")
+    return _as_frames(names)
+
+
+def _by_name(user: User, names: Collection[str]) -> dict[str, bool]:
+    """Return of each name that frames have whether somebody sees all of these frames."""
+    found: dict[str, bool] = {}
+    is_seen = case((_seen_by(user), 1), else_=0)
+    ordered = sorted(names)
+    for start in range(0, len(ordered), _AT_ONCE):
+        some = ordered[start : start + _AT_ONCE]
+        holds = or_(Frame.path.in_(some), Frame.thumb.in_(some))
+        for *both, is_theirs in db.session.execute(
+            select(Frame.path, Frame.thumb, is_seen).where(holds)
+        ):
+            found |= {name: found.get(name, True) and bool(is_theirs) for name in both if name}
+    return found
+
+
+def _is_given(user: User, names: set[str], known: Mapping[str, bool]) -> bool:
+    told = [known[name] for name in names if name in known]
+    return all(told) if told else _is_open_without_row(user, names)
 
 
 def frames_of(relative: str) -> Sequence[int]:

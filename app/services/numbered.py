@@ -1,4 +1,4 @@
-"""Numbered pages of a long list of frames: how many there are, and near which id a page begins.
+"""Numbered pages of rows; of a long list of frames, near which id a page begins.
 
 Counting a million rows, or skipping half of them, takes too long to do for each page; what was
 counted is kept for a few seconds, and a deep page is entered by its id.
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from flask import current_app
 from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db import db
 from app.models import Frame
@@ -21,6 +22,40 @@ STEP: Final = 1024  # ids counted together
 DEEP: Final = 4 * STEP  # rows that are skipped sooner than they are counted by their ids
 _MAX_KEPT: Final = 512
 _EXTENSION: Final = "coelostat.counts"
+
+
+Key = InstrumentedAttribute[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """The rows of one page, its number from 1, and how many rows there are in all."""
+
+    rows: Sequence[Any]
+    number: int
+    total: int
+
+
+def rows_of(
+    query: Select[Any], *, key: Key, number: int, size: int, newest_first: bool = True
+) -> Numbered:
+    """Return page `number` of a query in the order of the unique column `key`.
+
+    A page near the end is read from the end, so that the last costs what the first does. A
+    number past the last page gives the last one.
+    """
+    counted = select(func.count()).select_from(query.order_by(None).subquery())
+    total = db.session.scalar(counted) or 0
+    number = max(1, min(number, -(-total // size)))
+    first = (number - 1) * size
+    length = min(size, total - first)
+    from_end = total - first - length
+    is_reversed = from_end < first
+    descending = newest_first != is_reversed
+    ordered = query.order_by(key.desc() if descending else key.asc())
+    skipped = from_end if is_reversed else first
+    found = db.session.scalars(ordered.offset(skipped).limit(length)).all()
+    return Numbered(found[::-1] if is_reversed else found, number, total)
 
 
 @dataclass(frozen=True, slots=True)

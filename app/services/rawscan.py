@@ -34,7 +34,7 @@ Todo = list[tuple[Seen, Known | None]]
 MISSING: Final = str(FileState.MISSING)
 REGISTERED: Final = str(FileState.REGISTERED)
 _MISSING: Final = FileState.MISSING
-BATCH: Final = 1024  # files a transaction
+BATCH: Final = 4096  # files a transaction: a page of an index is written once for all of them
 _CHUNK: Final = 32  # files read at a time: their headers stay in the processor's cache
 _BATCH_S: Final = 2.0  # and no longer than this between two, so that pages see files arrive
 _PULSE_S: Final = 0.5  # between two calls of `check`
@@ -228,7 +228,7 @@ class Scan:
 
     def _judged(self, intake: Intake, todo: Todo) -> list[Outcome]:
         """Read a few files; those that went away since the walk are known to be looked for."""
-        outcomes = intake.judge(todo)
+        outcomes = intake.judge_series(todo)
         for outcome in outcomes:
             if outcome.state is _MISSING and outcome.known is not None:
                 self._known[outcome.known.path] = outcome.known[:-1]

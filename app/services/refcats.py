@@ -4,6 +4,7 @@ import fcntl
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from app import paths
 from app.errors import AppError, ConflictError, InvalidRequestError, NotFoundError, UnavailableError
 from reduction.refcat.ask import column_map, coverage_of, pairs_of, preset_of
 from reduction.refcat.colours import reachable
-from reduction.refcat.errors import BadCatalogueError
-from reduction.refcat.known import BHTOM, KNOWN
+from reduction.refcat.errors import BadCatalogueError, NotCoveredError
+from reduction.refcat.known import BHTOM, KNOWN, bhtom_bands, bhtom_survey
 from reduction.refcat.meta import Meta, read_meta
 from reduction.refcat.stars import Stars
 from reduction.refcat.store import Catalogue, newest_generation
@@ -32,6 +33,9 @@ DEFAULT_EPOCH: Final = 2000.0
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _LOCK: Final = ".lock"
 _DROPPED: Final = ".dropped-"
+_POLL_S: Final = 0.2
+FETCHED: Final = "-online"  # behind a catalogue's name: its stars that were fetched for gaps in it
+_WHOLE: Final = 0.999  # of what is asked for: the rest is the rounding of cells
 QUADS: Final = "quads"  # the last stage of a load
 _OPEN: Final = 16  # catalogues kept open by a process
 
@@ -72,10 +76,10 @@ def load_files(request: Request, progress: Progress = lambda _stage, _done: None
     name = stored_name(request.name)
     try:
         what = _understood(name, request)
-        with _alone(name):
-            meta = load(_folder(name), request.files, what, progress)
+        with alone(name):
+            meta = load(folder_of(name), request.files, what, progress)
             progress(QUADS, 0.0)
-            _make_quads(Catalogue.newest(_folder(name)))
+            _make_quads(Catalogue.newest(folder_of(name)))
             progress(QUADS, 1.0)
             return meta
     except BadCatalogueError as error:
@@ -98,7 +102,7 @@ def make_quads(name: str) -> Path:
         If the disk cannot take it.
     """
     catalogue = open_catalogue(name)
-    with _alone(stored_name(name)):
+    with alone(stored_name(name)):
         return _make_quads(catalogue)
 
 
@@ -138,7 +142,7 @@ def catalogues() -> list[Meta]:
 
 def facts(name: str) -> Meta | None:
     """Return the facts of a catalogue, None where there is none or it cannot be read."""
-    return _facts_in(_folder(stored_name(name)))
+    return _facts_in(folder_of(stored_name(name)))
 
 
 def _facts_in(folder: Path) -> Meta | None:
@@ -158,11 +162,11 @@ def drop(name: str) -> None:
         If there is none.
     """
     name = stored_name(name)
-    if not _is_loaded(_folder(name)):
+    if not _is_loaded(folder_of(name)):
         raise NotFoundError(_not_loaded(name))
-    with _alone(name):
+    with alone(name):
         gone = _root() / f"{_DROPPED}{secrets.token_hex(4)}"
-        _folder(name).rename(gone)
+        folder_of(name).rename(gone)
     for path in _root().glob(f"{_DROPPED}*"):  # and what a killed one left
         shutil.rmtree(path, ignore_errors=True)
 
@@ -178,7 +182,7 @@ def open_catalogue(name: str) -> Catalogue:
         If what is stored is damaged.
     """
     name = stored_name(name)
-    folder = _folder(name)
+    folder = folder_of(name)
     try:
         generation = newest_generation(folder)
         if generation is not None:
@@ -190,6 +194,19 @@ def open_catalogue(name: str) -> Catalogue:
         raise UnavailableError(str(error)) from error
 
 
+def damaged_columns(name: str) -> list[str]:
+    """Return the columns of a catalogue that are not what was loaded; every byte is read.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not loaded.
+    UnavailableError
+        If it cannot be opened at all.
+    """
+    return open_catalogue(name).damage()
+
+
 def cone(
     name: str,
     ra_deg: float,
@@ -199,26 +216,54 @@ def cone(
     epoch: float | None = None,
     bands: Sequence[str] | None = None,
 ) -> Stars:
-    """Return the stars of a catalogue around a point; see `Catalogue.search`."""
-    return open_catalogue(name).cone(ra_deg, dec_deg, radius_deg, epoch=epoch, bands=bands)
+    """Return the stars of a catalogue around a point; see `Catalogue.search`.
+
+    Where what was loaded does not cover all of it, and what was fetched covers more, it is those.
+    """
+    best: Stars | None = None
+    trouble: NotCoveredError | NotFoundError | None = None
+    stored = stored_name(name)
+    for part in (stored, f"{stored}{FETCHED}") if stored in KNOWN else (stored,):
+        try:
+            found = open_catalogue(part).cone(ra_deg, dec_deg, radius_deg, epoch=epoch, bands=bands)
+        except (NotCoveredError, NotFoundError) as error:
+            trouble = error if isinstance(error, NotCoveredError) else trouble or error
+            continue
+        if found.coverage >= _WHOLE:
+            return found
+        best = max(best or found, found, key=lambda stars: stars.coverage)
+    if best is None:
+        assert trouble is not None  # noqa: S101 - neither gave stars
+        raise trouble
+    return best
 
 
 def stored_name(name: str) -> str:
-    """Return a catalogue's name here, for its own, STDWeb's, or BHTOM's survey of it.
+    """Return a catalogue's name here, for its own, STDWeb's, or BHTOM's: ``GaiaSP``, ``GaiaSP/V``.
 
     Raises
     ------
     InvalidRequestError
-        If it cannot be one.
+        If it cannot be one, or BHTOM's survey has no such band.
     """
-    if name in BHTOM:
-        return BHTOM[name].catalogue
+    if (named := bhtom_survey(name)) is not None:
+        survey, band = named
+        if "/" in name and not bhtom_bands(survey, band):
+            has = ", ".join(BHTOM[survey].bands)
+            raise InvalidRequestError(f"{survey} has no band {band[:32]!r}: it has {has}, or any")
+        return BHTOM[survey].catalogue
     lower = name.strip().lower()
     if not _NAME.fullmatch(lower):
         raise InvalidRequestError(
             f"{name!r} cannot be the name of a catalogue: letters, digits, - and _, at most 32"
         )
     return lower
+
+
+def bands_named(name: str) -> Sequence[str]:
+    """Return the bands a catalogue's name speaks of, as BHTOM's ``GaiaSP/V`` does; else none."""
+    named = bhtom_survey(name)
+    return bhtom_bands(*named) if named is not None and named[1] else ()
 
 
 def leading_to(band: str, system: System) -> list[Meta]:
@@ -264,7 +309,7 @@ def _opened(generation: Path) -> Catalogue:
 def _reopened(name: str) -> Catalogue:
     """Open a catalogue that was swapped in the moment between looking and opening."""
     try:
-        return Catalogue.newest(_folder(name))
+        return Catalogue.newest(folder_of(name))
     except FileNotFoundError:
         raise NotFoundError(_not_loaded(name)) from None
 
@@ -273,7 +318,8 @@ def _root() -> Path:
     return paths.current().catalogues
 
 
-def _folder(name: str) -> Path:
+def folder_of(name: str) -> Path:
+    """Return where a catalogue of a stored name lies, or would."""
     return _root() / name
 
 
@@ -287,12 +333,27 @@ def _not_loaded(name: str) -> str:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Let one process at a time change a catalogue; the lock goes with the process."""
+def alone(name: str, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Let one process at a time change a catalogue; the lock goes with the process.
+
+    Raises
+    ------
+    ConflictError
+        If another changes it for longer than `wait_s` seconds.
+    """
     _root().mkdir(parents=True, exist_ok=True)
     with (_root() / f".{name}{_LOCK}").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConflictError(f"the catalogue {name} is being loaded just now") from error
+        until = time.monotonic() + wait_s
+        while not _is_locked(lock.fileno()):
+            if time.monotonic() >= until:
+                raise ConflictError(f"the catalogue {name} is being loaded just now")
+            time.sleep(_POLL_S)
         yield
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The stars a frame is compared with: from the catalogues of this site, nothing from outside."""
+"""The stars a frame is compared with: from the catalogues of this site."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ import numpy as np
 
 from app.errors import AppError
 from app.services import refcats, second_opinion
+from app.services.online_catalogues import Fill
 from reduction.astrometry.placing import Elsewhere
 from reduction.onsky import AskCatalogue, Reference
 from reduction.refcat.errors import NoMagnitudeError, NotCoveredError
@@ -22,14 +23,18 @@ _J2000: Final = datetime(2000, 1, 1, 12, tzinfo=UTC)
 _YEAR_S: Final = 365.25 * 86_400
 
 
-def asker(band: str | None, when: datetime | None) -> AskCatalogue:
+def asker(band: str | None, when: datetime | None, fill: Fill | None = None) -> AskCatalogue:
     """Return what gives the stars around a place, at the epoch and in the band of a frame.
+
+    `fill` may bring some from outside first; without it nothing is asked but what is here.
 
     Catalogues that have the band, or lead to it, come first; of the others, which can only tell
     where stars are, those that cover more of the sky asked for.
     """
 
     def ask(ra_deg: float, dec_deg: float, radius_deg: float) -> Sequence[Reference]:
+        if fill is not None:
+            fill(ra_deg, dec_deg, radius_deg)
         found = []
         for meta in _in_order(band):
             stars = _around(meta, (ra_deg, dec_deg, radius_deg), when)

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from app.models import Level
-from reduction.frameinfo import FrameInfo
+from reduction.frameinfo import FrameInfo, Told
 
 FOREIGN_MASTER: Final = (
     "A master made by another program: it is used only once somebody validates it."
@@ -21,7 +21,7 @@ _STEADY_FLOATS: Final = (
     "saturation_adu",
     "temp_set_c",
 )
-_MOVING_FLOATS: Final = ("ra_deg", "dec_deg", "airmass", "temp_c")
+_MOVING_FLOATS: Final = ("ra_deg", "dec_deg", "airmass")
 _TEXTS: Final = (
     "kind_doubt",
     "technique",
@@ -46,15 +46,16 @@ _EIGHT_BITS: Final = 8
 
 
 # What each frame has of its own, in the order of `own_values`.
-OWN: Final = (*_MOVING_FLOATS, "start_utc", "mid_utc", "night", "extras", "doubts")
-_moving_values = attrgetter(*_MOVING_FLOATS)
+OWN: Final = (*_MOVING_FLOATS, "start_utc", "mid_utc", "night", "temp_c", "extras", "doubts")
 
 
 def header_columns(info: FrameInfo) -> dict[str, Any]:
     """Return the columns that follow from the header; the same again whenever it is read."""
+    steady, told = steady_part(info), Told.of(info)
+    own = own_values(told, series_part(told, steady.doubts))
     return {
-        **steady_part(info).columns,
-        **dict(zip(OWN, own_values(info, steady_part(info).doubts), strict=True)),
+        **steady.columns,
+        **dict(zip(OWN, own, strict=True)),
         "origins": {n: _origin(o.card, o.rule, o.doubt) for n, o in info.origins.items()},
     }
 
@@ -71,17 +72,30 @@ def steady_part(info: FrameInfo) -> Steady:
     return _steady_columns(_steady_values(info))
 
 
-def own_values(info: FrameInfo, steady_doubts: Mapping[str, str]) -> tuple[Any, ...]:
-    """Return the values of the columns in `OWN`; the doubts are those of `steady_part`, too."""
-    doubts: dict[str, Any] = {name: clean(why) for name, why in info.doubts.items()}
-    moving: tuple[float | None, ...] = _moving_values(info)
-    if not all(map(_is_plain, moving)):
-        named = zip(_MOVING_FLOATS, moving, strict=True)
-        moving = tuple([_finite(name, value, doubts) for name, value in named])
-    extras = plain(info.extras) if info.extras else {}
-    if steady_doubts:
-        doubts |= steady_doubts
-    return *moving, info.start_utc, info.mid_utc, info.night, extras, doubts
+class SeriesPart(NamedTuple):
+    """The last columns of `OWN`, in which frames of one base and with the same doubts are alike."""
+
+    temp_c: float | None
+    extras: Mapping[str, Any]
+    doubts: Mapping[str, Any]
+
+
+def series_part(told: Told, steady_doubts: Mapping[str, str]) -> SeriesPart:
+    """Return that in which the frames of a series are alike; `steady_doubts` of `steady_part`."""
+    doubts: dict[str, Any] = {name: clean(why) for name, why in told.doubts.items()}
+    temp_c = _finite("temp_c", told.base.temp_c, doubts)
+    return SeriesPart(temp_c, plain(told.base.extras), {**doubts, **steady_doubts})
+
+
+def own_values(told: Told, alike: SeriesPart) -> tuple[Any, ...]:
+    """Return the values of the columns in `OWN`; `alike` is the frame's `series_part`."""
+    _, ra, dec, airmass, start, middle, night, _ = told
+    if not (_is_plain(ra) and _is_plain(dec) and _is_plain(airmass)):
+        doubts = dict(alike.doubts)
+        named = zip(_MOVING_FLOATS, (ra, dec, airmass), strict=True)
+        ra, dec, airmass = [_finite(name, value, doubts) for name, value in named]
+        alike = alike._replace(doubts=doubts)
+    return ra, dec, airmass, start, middle, night, *alike
 
 
 @lru_cache(maxsize=512)

@@ -16,8 +16,16 @@ from app.services.cameras import CameraBook
 from app.services.header_texts import HeaderBook
 from app.services.identity import MOVED
 from app.services.intake import Outcome
-from app.services.registration import OWN, Steady, first_columns, own_values, steady_part
-from reduction.frameinfo import FrameInfo
+from app.services.registration import (
+    OWN,
+    SeriesPart,
+    Steady,
+    first_columns,
+    own_values,
+    series_part,
+    steady_part,
+)
+from reduction.frameinfo import FrameInfo, Told
 
 _ONE_PARENT: Final = ("raw", "original", "parent")  # roles of which a frame has one parent
 _CHUNK: Final = 500  # ids in one statement
@@ -212,10 +220,10 @@ def _name_originals(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> None
 
 
 class _Alike(NamedTuple):
-    """What frames have in common, and what is doubted of that."""
+    """What frames have in common: in shared columns, and in their own."""
 
     shared: Columns
-    doubts: Mapping[str, str]
+    own: SeriesPart
 
 
 class _Batch:
@@ -224,7 +232,7 @@ class _Batch:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._shared: dict[tuple[int, int], Columns] = {}
-        self._of_base: dict[int, _Alike] = {}
+        self._of_series: dict[tuple[int, int], _Alike] = {}
         self._held: list[object] = []  # for their ids are keys
 
     def frames_of(self, outcome: Outcome) -> list[_NewFrame]:
@@ -234,20 +242,22 @@ class _Batch:
         texts = [kept.text, ""] if kept.layout is None else ["", kept.text]
         path = f"{RAW_PREFIX}/{seen.path}"
         rows: list[_NewFrame] = []
-        for part, info in enumerate(outcome.infos):
-            shared, doubts = self._alike(info)
-            own = [*own_values(info, doubts), path, part, *file, *texts, None, None]
+        for part, told in enumerate(outcome.exposures):
+            shared, alike = self._alike(told)
+            own = [*own_values(told, alike), path, part, *file, *texts, None, None]
             rows.append(_NewFrame(shared, own))
         return rows
 
-    def _alike(self, info: FrameInfo) -> "_Alike":
-        """Return what a frame shares with others: those of one base share it all."""
-        base = info.base
-        alike = self._of_base.get(id(base))
+    def _alike(self, told: Told) -> "_Alike":
+        """Return what a frame shares with others: those of one series share it all."""
+        base, doubts = told.base, told.doubts
+        key = id(base), id(doubts)
+        alike = self._of_series.get(key)
         if alike is None:
             steady = steady_part(base)
-            alike = self._of_base[id(base)] = _Alike(self._shared_of(base, steady), steady.doubts)
-            self._held.append(base)
+            part = series_part(told, steady.doubts)
+            alike = self._of_series[key] = _Alike(self._shared_of(base, steady), part)
+            self._held += [base, doubts]
         return alike
 
     def _shared_of(self, info: FrameInfo, steady: Steady) -> Columns:

@@ -3,19 +3,23 @@
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app import paths
 from app.db import db, transaction
 from app.errors import ConflictError, UnavailableError
-from app.models import Proposal
+from app.models import Proposal, User
+from app.services import accounts
 from reduction.simulate import NightParams, Truth, simulate_night
 
 _FOLDER: Final = "simulated"  # of the instance: truth tables, reference catalogue
 
 
-def simulate(params: NightParams) -> Truth:
+def simulate(params: NightParams, *, keeper: User | None = None) -> Truth:
     """Write a simulated night into RAW and make its proposals; the truth lies in the instance.
+
+    With a `keeper`, who makes their accounts, proposals have their investigators: people without
+    a password, who get in by an invitation.
 
     Raises
     ------
@@ -28,7 +32,7 @@ def simulate(params: NightParams) -> Truth:
     night = f"{params.night:%Y-%m-%d}"
     if (here.raw / night).exists():
         raise ConflictError(f"RAW has a folder {night} already: choose another night.")
-    _make_proposals(params)
+    _make_proposals(params, keeper)
     try:
         return simulate_night(here.raw, truth_folder(night), params=params)
     except OSError as error:
@@ -41,11 +45,22 @@ def truth_folder(night: str) -> Path:
     return paths.current().instance / _FOLDER / night
 
 
-def _make_proposals(params: NightParams) -> None:
+def _make_proposals(params: NightParams, keeper: User | None) -> None:
     """Make the proposals in their order: on an empty database the first has the number 1."""
     with transaction():
         known = set(db.session.scalars(select(Proposal.code)))
         for proposal in params.proposals:
             if proposal.code not in known:
-                db.session.add(Proposal(code=proposal.code, title=proposal.title))
+                leader = _investigator(proposal.pi, keeper) if keeper else None
+                db.session.add(Proposal(code=proposal.code, title=proposal.title, pi=leader))
                 db.session.flush()
+
+
+def _investigator(name: str, keeper: User) -> User | None:
+    """Return an account made for somebody; None where their name is another's already."""
+    username = name.lower().replace(" ", ".")
+    if db.session.scalar(select(User.id).where(func.lower(User.username) == username)) is not None:
+        return None
+    person = accounts.create_user(username, by=keeper)
+    person.first_name, _, person.last_name = name.partition(" ")
+    return person

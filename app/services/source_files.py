@@ -19,7 +19,7 @@ from app.db import db
 from app.errors import NotFoundError
 from app.models import Frame, Level
 from reduction.photometry import parquet
-from reduction.photometry.catalogue import SourceTable
+from reduction.photometry.sourcetable import SourceTable
 from reduction.refcat.pixels import Ranges
 
 _DIGITS: Final = 12  # of the digest, in the name

@@ -72,13 +72,26 @@ def _as_in_fits(value: object) -> object:
     return ("F", "T")[value] if isinstance(value, bool) else value
 
 
-def planes_of(path: Path) -> Sequence[tuple[int, str]]:
-    """Return the number and name of every HDU of a file that holds an image."""
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """An HDU that holds an image: its number, its name, its rows and columns."""
+
+    number: int
+    name: str
+    shape: tuple[int, int]
+
+
+def planes_of(path: Path) -> Sequence[Plane]:
+    """Return every HDU of a file that holds an image."""
     try:
         file = fitsio.read_headers(path)
     except (ReductionError, FileNotFoundError):
         return []
-    return [(number, name_of(hdu.cards)) for number, hdu in enumerate(file.hdus) if hdu.shape]
+    return [
+        Plane(number, name_of(hdu.cards), (hdu.shape[-2], hdu.shape[-1]))
+        for number, hdu in enumerate(file.hdus)
+        if len(hdu.shape) > 1
+    ]
 
 
 def _guess(info: FrameInfo, name: str, text: str) -> Guess:

@@ -12,7 +12,16 @@ from reduction.errors import BadFileError
 from reduction.headers.extensions import name_of
 from reduction.image import FloatPlane
 from reduction.preview import STRETCHES, palette
-from reduction.snapshot import FORMATS, MOST_PIX, TooLargePictureError, View, strip, take
+from reduction.snapshot import (
+    FORMATS,
+    MOST_PIX,
+    TooLargePictureError,
+    TooSmoothPictureError,
+    View,
+    check,
+    strip,
+    take,
+)
 
 MAX_WIDTH: Final = 20_000
 MAX_STRIP_WIDTH: Final = 2_000
@@ -52,6 +61,25 @@ def picture(path: Path, options: Mapping[str, str]) -> tuple[bytes, str]:
         raise _not_shown(error) from error
     except TooLargePictureError as error:
         raise InvalidRequestError(width=str(error)) from error
+    except TooSmoothPictureError as error:
+        raise InvalidRequestError(r0=str(error)) from error
+
+
+def check_look(shape: tuple[int, int], options: Mapping[str, str]) -> None:
+    """Refuse what `picture` would not make of an image of this many rows and columns.
+
+    Raises
+    ------
+    InvalidRequestError
+        With the option that cannot be used.
+    """
+    view = view_of(options)
+    try:
+        check(*shape, view)
+    except TooLargePictureError as error:
+        raise InvalidRequestError(width=str(error)) from error
+    except TooSmoothPictureError as error:
+        raise InvalidRequestError(r0=str(error)) from error
 
 
 def cutout(path: Path, options: Mapping[str, str]) -> tuple[bytes, str]:

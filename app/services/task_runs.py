@@ -1,6 +1,6 @@
 """What runs on tasks: their steps queued as one job, cancelled, and what their states say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Select, or_, select
@@ -10,6 +10,7 @@ from app.errors import ConflictError, InvalidRequestError, NotFoundError
 from app.models import OPEN_STATES, Job, JobState, Task, TaskStep, User
 from app.services import audit, events, jobs, task_config, task_files
 from app.services.texts import storable
+from reduction.oneimage import options
 
 PROCESS: Final = "tasks.process_task"
 NOT_RUNNING: Final = "Task is not running"
@@ -23,6 +24,11 @@ STATE_OF: Final[Mapping[TaskStep, str]] = {
     TaskStep.SIMPLE_TRANSIENTS: "transients_simple",
     TaskStep.SUBTRACTION: "subtraction",
     TaskStep.CLEANUP: "cleanup",
+}
+_OPTIONS: Final[Mapping[TaskStep, Callable[[Mapping[str, Any]], object]]] = {
+    TaskStep.STACK: options.stack_options,
+    TaskStep.INSPECT: options.inspect_options,
+    TaskStep.PHOTOMETRY: options.photometry_options,
 }
 COMING: Final = frozenset({TaskStep.SIMPLE_TRANSIENTS, TaskStep.SUBTRACTION})
 
@@ -69,6 +75,7 @@ def process(
         locked = locked_row(task)
         check_at_rest(locked)
         merged = task_config.checked(locked.config | dict(config or {}))
+        _check_options(wanted, merged)
         named = ", ".join(wanted)
         job = jobs.enqueue(
             PROCESS,
@@ -80,6 +87,17 @@ def process(
         audit.note(by, "task processed", locked, named)
         tell(locked)
     return job
+
+
+def _check_options(steps: Sequence[TaskStep], config: Mapping[str, Any]) -> None:
+    """Refuse at once what a step would stop at, perhaps hours later in a long queue."""
+    try:
+        options.is_timed(config)
+        for step in steps:
+            if step in _OPTIONS:
+                _OPTIONS[step](config)
+    except options.BadOptionError as error:
+        raise InvalidRequestError(str(error)) from error
 
 
 def cancel(task: Task, *, by: User) -> Job:

@@ -10,6 +10,10 @@
   const NEAR = 12;                          // screen pixels from a source that still mean it
   const LABELLED = 80;                      // with more in view, magnitudes would cover the picture
   const CLOSE = 30;                         // times the stars' width, that a chosen one is shown
+  const KINDS = {
+    star: "a star", galaxy: "a galaxy, or stars that are not parted",
+    hit: "a hit of a cosmic ray, or a hot pixel", trail: "a trail",
+  };
   const COLOURS = { zero: "#ffb454", matched: "#7fd18b", alone: "#6fb7ff", catalogue: "#ff6f91", chosen: "#ffffff" };
 
   let seen = null;      // how the picture is drawn: { brush, scale, x0, y0, width, height, nx, ny }
@@ -196,7 +200,9 @@
   }
 
   function label(one, ratio) {
-    if (one.mag === null) return;
+    const isOdd = one.kind !== null && one.kind !== "star";
+    const words = [one.mag === null ? "" : one.mag.toFixed(2), isOdd ? one.kind : ""].filter(Boolean).join(" ");
+    if (!words) return;
     const [x, y] = toScreen(one.x, one.y);
     const { brush } = seen;
     const at = [x + radius(one, ratio) + 4 * ratio, y + 4 * ratio];
@@ -204,9 +210,9 @@
     brush.font = `${11 * ratio}px system-ui, sans-serif`;
     brush.lineWidth = 3 * ratio;
     brush.strokeStyle = "#000c";
-    brush.strokeText(one.mag.toFixed(2), ...at);
+    brush.strokeText(words, ...at);
     brush.fillStyle = COLOURS[kind(one)];
-    brush.fillText(one.mag.toFixed(2), ...at);
+    brush.fillText(words, ...at);
     brush.lineWidth = 1.4 * ratio;
   }
 
@@ -244,6 +250,11 @@
     if (one.ra !== null) said.push(["Position", position(one.ra, one.dec)]);
     if (one.mag !== null) said.push(["Magnitude", `${fixed(one.mag, 3)} ± ${fixed(one.mag_error, 3)}`]);
     else said.push(["Flux", `${Number(one.flux.toPrecision(6))}`]);
+    if (one.mag_psf !== null) {
+      const crowd = one.share_psf < 0.9 ? `; ${Math.round(100 * (1 - one.share_psf))} % of the light there is its neighbours'` : "";
+      said.push(["By the profile of stars", `${fixed(one.mag_psf, 3)} ± ${fixed(one.mag_psf_error, 3)}${crowd}`]);
+    }
+    if (one.kind !== null) said.push(["Looks like", KINDS[one.kind]]);
     said.push(["Signal to noise", fixed(one.snr, 1)], ["FWHM, ellipticity", `${fixed(one.fwhm, 2)} pixels, ${fixed(one.ellipticity, 2)}`]);
     if (one.cat_x !== null) said.push([`In ${answer.catalogue}`, `${fixed(Math.hypot(one.x - one.cat_x, one.y - one.cat_y), 2)} pixels away`]);
     if (one.cat_mag !== null) said.push([`${answer.light[1]} of ${answer.light[0]}`, `${fixed(one.cat_mag, 3)}${one.zp_residual === null ? "" : `; ${fixed(one.zp_residual, 3)} from the zero point's fit${one.is_zp_star ? "" : ", left out of it"}`}`]);

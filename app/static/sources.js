@@ -123,7 +123,8 @@
     if (!told || !point || plot.cursor.left < 0) return;
     const when = point.time === null ? "" : `${new Date(Math.round(point.time * 1000)).toISOString().slice(0, 19).replace("T", " ")} UTC, `;
     const mag = point.mag === null ? "no magnitude" : `${point.mag.toFixed(3)} ± ${(point.mag_error || 0).toFixed(3)} mag`;
-    told.textContent = `${point.frame.file_name}, ${when}${point.band}: ${mag}, ${point.sep_arcsec.toFixed(2)}″ from the middle`;
+    const kind = point.kind && point.kind !== "star" ? `, looks like a ${point.kind}` : "";
+    told.textContent = `${point.frame.file_name}, ${when}${point.band}: ${mag}${kind}, ${point.sep_arcsec.toFixed(2)}″ from the middle`;
   }
 
   function drawMagnitudes(figure) {

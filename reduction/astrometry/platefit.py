@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,35 @@ from reduction.stats import MAD_TO_SIGMA
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 HIGHEST_ORDER: Final = 4
-BETTER: Final = 0.98  # held-out scatter of a higher order over that of a lower, to be taken
+BETTER: Final = 0.97  # held-out scatter of a higher order over that of a lower, to be taken
 SPARE_STARS: Final = 5  # more than a polynomial has terms
+RADIAL_ORDER: Final = 3  # of the polynomial that holds a stretch by the square of the radius
+LEAST_KEPT: Final = 1e-9  # of a star's residual, that a fit through it leaves
 LEAST_ERROR_PIX: Final = 0.02  # nobody's centroids are better in the frame's own coordinates
+
+
+class Bend(NamedTuple):
+    """How free a fit is.
+
+    Attributes
+    ----------
+    order : int
+        Of the polynomial in each axis.
+    is_radial : bool
+        Whether one more coefficient stretches offsets by the square of their length, as the
+        optics of a telescope do before anything else; few stars can tell it.
+    """
+
+    order: int
+    is_radial: bool = False
+
+    @property
+    def n_unknowns(self) -> int:
+        """Of both axes."""
+        return 2 * len(terms(self.order)) + self.is_radial
+
+
+LADDER: Final = (Bend(1), Bend(1, True), Bend(2), Bend(2, True), Bend(3), Bend(HIGHEST_ORDER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +79,14 @@ class Fit:
         Of the stars it was fitted to, pixels: catalogue less frame.
     held_out : float array, ``(n, 2)``
         The same of each star, from the fit to all but that one.
+    bend : Bend
+        How free it was.
     """
 
     coefficients: Floats
     residuals: Floats
     held_out: Floats
-
-    @property
-    def order(self) -> int:
-        """Of the polynomial."""
-        return next(k for k in range(1, 9) if len(terms(k)) == len(self.coefficients))
+    bend: Bend
 
 
 @dataclass(frozen=True)
@@ -117,6 +141,11 @@ class Plate:
         inside = (x > self.x.min()) & (x < self.x.max()) & (y > self.y.min()) & (y < self.y.max())
         return np.flatnonzero(inside)
 
+    def density(self, coefficients: Floats) -> float:
+        """Return how many of the catalogue's stars there are a pixel of the frame."""
+        area = float(np.ptp(self.x) * np.ptp(self.y))
+        return len(self.on_frame(coefficients)) / max(area, 1.0)
+
     def match(self, coefficients: Floats, radius_pix: float, limit: int) -> Matches:
         """Return the mutual nearest within a radius, of the brightest `limit` stars."""
         mapped = self._matrix[:limit, : len(coefficients)] @ coefficients
@@ -128,31 +157,76 @@ class Plate:
         kept = np.sort(order[first])
         return Matches(kept, nearest[kept])
 
-    def fit(self, matches: Matches, order: int) -> Fit:
-        """Fit a polynomial by weighted least squares, lower where the stars are too few for it."""
-        while order > 1 and len(matches) < len(terms(order)) + SPARE_STARS:
-            order -= 1
-        design = self._matrix[matches.here, : len(terms(order))]
-        plane = self.plane[matches.there]
+    def fit(self, matches: Matches, order: int, *, may_stretch: bool = False) -> Fit:
+        """Fit as freely as stars and order allow."""
+        steps = [
+            bend for bend in LADDER if bend.order <= order and (may_stretch or not bend.is_radial)
+        ]
+        enough = [bend for bend in steps if _are_enough(matches, bend)]
+        return self.fitted(matches, enough[-1] if enough else LADDER[0])
+
+    def fitted(self, matches: Matches, bend: Bend) -> Fit:
+        """Fit a polynomial by weighted least squares."""
+        design = self._matrix[matches.here, : len(terms(bend.order))]
         root = 1 / np.maximum(self.error_pix[matches.here], LEAST_ERROR_PIX)[:, None]
         q, r = np.linalg.qr(design * root)
-        coefficients = np.linalg.solve(r, q.T @ (plane * root))
-        residuals = plane - design @ coefficients
+        plane = self.plane[matches.there] * root
+        coefficients = np.linalg.solve(r, q.T @ plane)
+        left = plane - q @ (q.T @ plane)
         # Of a linear fit the residual of a star left out follows from its leverage.
-        leverage = np.minimum((q * q).sum(axis=1), 1 - 1e-9)[:, None]
-        return Fit(coefficients, residuals, residuals / (1 - leverage))
+        kept = np.maximum(1 - (q * q).sum(axis=1), LEAST_KEPT)[:, None]
+        if not bend.is_radial:
+            return Fit(coefficients, left / root, left / kept / root, bend)
+        bent = radial(design[:, 1:3], coefficients[1:3]) * root
+        own = bent - q @ (q.T @ bent)
+        total = max(float(np.sum(own * own)), 1e-30)
+        stretch = float(np.sum(own * left)) / total
+        left = left - stretch * own
+        # The stretch is of both axes: what a star tells of it is a part of its leverage too.
+        told = np.sum(own * own, axis=1, keepdims=True)
+        room = np.maximum(total * kept - told, LEAST_KEPT * total)
+        more = np.sum(own * left, axis=1, keepdims=True) / room
+        straight = np.linalg.solve(r, q.T @ (plane - stretch * bent))
+        return Fit(
+            with_stretch(straight, coefficients[1:3], stretch),
+            left / root,
+            (left + own * more) / kept / root,
+            bend,
+        )
 
     def best_fit(self, matches: Matches) -> Fit:
-        """Return the fit of the lowest order that predicts stars left out nearly best."""
-        best = self.fit(matches, 1)
+        """Return the least free fit that predicts stars left out nearly best."""
+        best = self.fitted(matches, LADDER[0])
         least = scatter(best.held_out)
-        for order in range(2, HIGHEST_ORDER + 1):
-            if len(matches) < len(terms(order)) + SPARE_STARS:
+        for bend in LADDER[1:]:
+            if not _are_enough(matches, bend):
                 break
-            fit = self.fit(matches, order)
+            fit = self.fitted(matches, bend)
             if scatter(fit.held_out) < BETTER * least:
                 best, least = fit, scatter(fit.held_out)
         return best
+
+
+def _are_enough(matches: Matches, bend: Bend) -> bool:
+    return 2 * len(matches) >= bend.n_unknowns + 2 * SPARE_STARS
+
+
+def radial(offsets: Floats, linear: Floats) -> Floats:
+    """Return how offsets, ``(n, 2)``, move when they are stretched by the square of their length.
+
+    `linear` maps them to the plane, ``(2, 2)``.
+    """
+    return np.asarray((offsets * offsets).sum(axis=1)[:, None] * (offsets @ linear))
+
+
+def with_stretch(coefficients: Floats, linear: Floats, stretch: float) -> Floats:
+    """Return the coefficients of a polynomial of order 3 that stretches so besides."""
+    powers = terms(RADIAL_ORDER)
+    whole = np.zeros((len(powers), 2))
+    whole[: len(coefficients)] = coefficients
+    for power, axis in (((3, 0), 0), ((1, 2), 0), ((2, 1), 1), ((0, 3), 1)):
+        whole[powers.index(power)] += stretch * linear[axis]
+    return whole
 
 
 def scatter(offsets: Floats) -> float:

@@ -22,7 +22,7 @@ from reduction.astrometry.matching import (
     Trials,
     trial_similarities,
 )
-from reduction.astrometry.platefit import LEAST_ERROR_PIX, Fit, Matches, Plate, scatter
+from reduction.astrometry.platefit import LEAST_ERROR_PIX, Bend, Fit, Matches, Plate, scatter
 from reduction.astrometry.solution import Pointing, SkyList, Solution, StarList, UnsolvedError
 from reduction.astrometry.tangent import to_plane, to_sky
 from reduction.astrometry.wcs import TanSip, fit_tan_sip
@@ -208,7 +208,10 @@ class _Case:
         matches, fit = _closed_in(plate, plate.guess(matrix, np.zeros(2)))
         if fit is None or not _is_plausible(fit):
             return None
-        return self._concluded(matches, fit, (centre, around, n_tried))
+        # A catalogue that ends beside the frame is denser on it than around it.
+        disc = np.pi * (RIM * np.hypot(*self.stars.shape) / 2) ** 2
+        density = max(len(around) / disc, plate.density(fit.coefficients))
+        return self._concluded(matches, fit, (centre, around), (density, n_tried))
 
     def _about_own_centre(self, trial: Similarity) -> tuple[tuple[float, float], Floats]:
         """Return the middle of the frame a trial says, and its matrix about that place.
@@ -228,21 +231,21 @@ class _Case:
         self,
         matches: Matches,
         fit: Fit,
-        at: tuple[tuple[float, float], Indices, int],
+        at: tuple[tuple[float, float], Indices],
+        by_chance: tuple[float, int],
     ) -> Solution | None:
         """Return the solution if the stars left out of the fit prove it."""
-        centre, around, n_tried = at
+        (centre, around), (density, n_tried) = at, by_chance
         radius_pix = _last_radius(fit)
         is_there = np.hypot(*fit.held_out.T) <= radius_pix
         rms = scatter(fit.held_out)
-        density = len(around) / (np.pi * (RIM * np.hypot(*self.stars.shape) / 2) ** 2)
         filled = density * radius_pix**2
         chance = log10_chance(
             matches.here[is_there], (len(self.stars.x), self.spent), filled, n_tried
         )
         if chance > np.log10(LARGEST) or rms > MOST_SCATTER_PIX:
             return None
-        wcs = self._final(matches, around, centre, fit.order)
+        wcs = self._final(matches, around, centre, fit.bend)
         there = around[matches.there]
         x, y = wcs.pixel(self.catalogue.ra_deg[there], self.catalogue.dec_deg[there])
         rx, ry = self.stars.x[matches.here] - x, self.stars.y[matches.here] - y
@@ -259,7 +262,7 @@ class _Case:
         )
 
     def _final(
-        self, matches: Matches, around: Indices, centre: tuple[float, float], order: int
+        self, matches: Matches, around: Indices, centre: tuple[float, float], bend: Bend
     ) -> TanSip:
         here, there = matches.here, around[matches.there]
         return fit_tan_sip(
@@ -267,7 +270,8 @@ class _Case:
             (self.catalogue.ra_deg[there], self.catalogue.dec_deg[there]),
             1 / np.maximum(self.stars.error_pix[here], LEAST_ERROR_PIX) ** 2,
             start=TanSip(centre, _middle(self.stars.shape), np.eye(2) * self.scale_deg),
-            order=order,
+            order=bend.order,
+            is_radial=bend.is_radial,
         )
 
 
@@ -279,7 +283,7 @@ def _closed_in(plate: Plate, coefficients: Floats) -> tuple[Matches, Fit | None]
         matches = bright.match(coefficients, radius_pix, N_ROUNDS)
         if len(matches) < LEAST_MATCHES:
             return matches, None
-        fit = bright.fit(matches, order)
+        fit = bright.fit(matches, order, may_stretch=order > 1)
         coefficients = fit.coefficients
     for _ in range(LAST_ROUNDS):
         n_before = len(matches)

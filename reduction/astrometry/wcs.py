@@ -13,6 +13,7 @@ Floats = npt.NDArray[np.float64]
 INVERSIONS = 20  # of a distortion, each step far closer than the one before
 SETTLED_PIX = 1e-3  # how near a position must be to where its inversion leads
 INVERSE_GRID = 24  # on a side, of the points the inverse polynomials of the header are fitted to
+STRETCHED = 2  # times the stretch of a frame is found, by the linear part found before
 RECENTRED = 4  # times the point of contact is moved to the frame's reference pixel
 
 
@@ -163,6 +164,7 @@ def fit_tan_sip(
     *,
     start: TanSip,
     order: int,
+    is_radial: bool = False,
 ) -> TanSip:
     """Fit a projection to stars by weighted least squares.
 
@@ -181,11 +183,14 @@ def fit_tan_sip(
         Gives the reference pixel and a first point of contact.
     order : int
         1 to 4; needs ``(order + 1)(order + 2) / 2`` stars.
+    is_radial : bool
+        Whether offsets are stretched by the square of their length besides, by one coefficient
+        for both axes.
 
     Returns
     -------
     TanSip
-        Of this order.
+        Of this order, of order 3 at least where it is stretched.
     """
     u, v = pixels[0] - start.crpix[0], pixels[1] - start.crpix[1]
     size = max(1.0, float(np.abs(u).max()), float(np.abs(v).max()))
@@ -193,18 +198,48 @@ def fit_tan_sip(
     root = np.sqrt(weights)[:, None]
     matrix = _design(u / size, v / size, powers) * root
     crval = start.crval
-    found: Floats
+    found, stretch = np.zeros((len(powers), 2)), 0.0
     for _ in range(RECENTRED):
         plane = np.column_stack(to_plane(*sky, crval))
-        found = np.asarray(np.linalg.lstsq(matrix, plane * root, rcond=None)[0], np.float64)
+        found, stretch = _fitted(matrix, root, plane, is_radial=is_radial)
         ra, dec = to_sky(found[0, :1], found[0, 1:], crval)
         crval = float(ra[0]), float(dec[0])
     plane = np.column_stack(to_plane(*sky, crval))
-    found = np.asarray(np.linalg.lstsq(matrix, plane * root, rcond=None)[0], np.float64)
+    found, stretch = _fitted(matrix, root, plane, is_radial=is_radial)
     cd = np.array([found[1], found[2]]).T / size
     bent = np.linalg.solve(cd, found.T)
     a, b = (_higher(_square(row, powers, order, size)) for row in bent)
+    if is_radial:
+        a, b = _stretched(a, b, stretch / size**2)
     return TanSip(crval, start.crpix, cd, a, b)
+
+
+def _fitted(
+    matrix: Floats, root: Floats, plane: Floats, *, is_radial: bool
+) -> tuple[Floats, float]:
+    """Return the coefficients of weighted rows, and by what share offsets of one are stretched."""
+    found = np.asarray(np.linalg.lstsq(matrix, plane * root, rcond=None)[0], np.float64)
+    stretch = 0.0
+    for _ in range(STRETCHED if is_radial else 0):
+        u, v = matrix[:, 1:2] / root, matrix[:, 2:3] / root
+        bent = (u * u + v * v) * (matrix[:, 1:3] @ found[1:3])
+        own = bent - matrix @ np.linalg.lstsq(matrix, bent, rcond=None)[0]
+        stretch = float(np.sum(own * plane * root) / max(float(np.sum(own * own)), 1e-300))
+        rest = plane * root - stretch * bent
+        found = np.asarray(np.linalg.lstsq(matrix, rest, rcond=None)[0], np.float64)
+    return found, stretch
+
+
+def _stretched(a: Floats, b: Floats, stretch: float) -> tuple[Floats, Floats]:
+    """Return SIP coefficients that stretch offsets by the square of their length besides."""
+    made = []
+    for kept, powers in ((a, ((3, 0), (1, 2))), (b, ((2, 1), (0, 3)))):
+        whole = np.zeros((max(4, len(kept)),) * 2)
+        whole[: len(kept), : len(kept)] = kept
+        for power in powers:
+            whole[power] += stretch
+        made.append(whole)
+    return made[0], made[1]
 
 
 def _higher(square: Floats) -> Floats:

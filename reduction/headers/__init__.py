@@ -5,6 +5,13 @@ The only place that spells FITS keywords.
 
 from reduction.headers.product import Provenance, master_cards, reduced_cards
 from reduction.headers.profiles import profile_from_config
-from reduction.headers.translate import translate
+from reduction.headers.translate import Series, translate
 
-__all__ = ["Provenance", "master_cards", "profile_from_config", "reduced_cards", "translate"]
+__all__ = [
+    "Provenance",
+    "Series",
+    "master_cards",
+    "profile_from_config",
+    "reduced_cards",
+    "translate",
+]

@@ -7,13 +7,14 @@ values. Whatever is not as it was is left to the rules.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from operator import attrgetter, itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from reduction.cards import Cards
-from reduction.frameinfo import FrameInfo, Note, Origins, doubts_of
+from reduction.frameinfo import FrameInfo, Note, Origins, Told, doubts_of
 from reduction.headers.draft import Draft
 from reduction.headers.places import counts_hours, has_wcs
 from reduction.headers.readers import AIRMASS_KEYWORDS, TEMPERATURE_KEYWORDS, airmass_of
@@ -26,14 +27,20 @@ from reduction.headers.times import (
 )
 from reduction.headers.values import three_fields
 from reduction.headers.writer import Writer
-from reduction.layouts import CARD, KEYWORD
+from reduction.layouts import CARD, KEYWORD, cutter
 
 _VALUE: Final = KEYWORD + 1  # where the field of a value begins in its card
 _NUMBER_END: Final = 30  # of a card in FITS's fixed format
 _MAX_BASES: Final = 256  # temperatures of a night
-_DAY: Final = timedelta(days=1)
+A_DAY: Final = timedelta(days=1)  # by which clocks and zones may be off
+_YEARS: Final = (1970, 9999)  # before and from then on the rules have doubts
 _LONGEST_S: Final = 1e6  # of an exposure whose middle surely has a date
 _MIDDLE: Final[Note] = ("", "start + exposure / 2", None)
+_OWN: Final = ("ra_deg", "dec_deg", "airmass", "start_utc", "mid_utc", "night")
+# Cards that must be as they were: the equinox of a place, and who made a file.
+_ALIKE: Final = ("EQUINOX", "CREATOR")
+# What is told by other rules: of the time, and of several amplifiers.
+_OTHER_RULES: Final = (*OTHER_TIME_KEYWORDS, "DETSEC", "DETSECA")
 
 Temperature = tuple[Mapping[str, Any], Mapping[str, Note]]
 _Parse = Callable[[bytes], Any]
@@ -42,18 +49,10 @@ _Parse = Callable[[bytes], Any]
 class _Field(NamedTuple):
     """Where a value stands in a header, and what stands before and behind it in its card."""
 
-    part: slice
     before: slice
-    head: bytes
+    part: slice
     behind: slice
-    tail: bytes
-    parse: _Parse
-
-    def read(self, raw: bytes) -> Any:  # noqa: ANN401 - what `parse` returns
-        """Return the value, None where the card has another form or the value another kind."""
-        if raw[self.before] != self.head or raw[self.behind] != self.tail:
-            return None
-        return self.parse(raw[self.part])
+    parse: _Parse  # returns None of what is written, or meant, in another way
 
 
 def _field(cards: Cards, keyword: str, parse_text: _Parse, parse_number: _Parse) -> _Field | None:
@@ -67,11 +66,10 @@ def _field(cards: Cards, keyword: str, parse_text: _Parse, parse_number: _Parse)
     else:
         start, stop, parse = _VALUE, _NUMBER_END, parse_number
         is_fixed = card[stop] in b" /"
-    head, tail = card[:start], card[stop:]
-    parts = slice(at + start, at + stop), slice(at, at + start), slice(at + stop, at + CARD)
     if not is_fixed or parse(card[start:stop]) is None:
         return None
-    return _Field(parts[0], parts[1], head, parts[2], tail, parse)
+    at_value, behind = at + start, at + stop
+    return _Field(slice(at, at_value), slice(at_value, behind), slice(behind, at + CARD), parse)
 
 
 def _no(_token: bytes) -> None:
@@ -91,6 +89,7 @@ def _moment(text: bytes) -> datetime | None:
     return plain_utc(text.decode("latin-1"))
 
 
+@lru_cache(maxsize=4096)
 def _hours(text: bytes) -> float | None:
     hours = three_fields(text.decode("latin-1"))
     return hours * 15 % 360 if hours is not None and 0 <= hours <= 24 else None
@@ -110,6 +109,7 @@ def _upwards(value: float | None) -> float | None:
     return value if value is not None and abs(value) <= 90 else None
 
 
+@lru_cache(maxsize=4096)
 def _upwards_in_fields(text: bytes) -> float | None:
     return _upwards(three_fields(text.decode("latin-1")))
 
@@ -122,13 +122,59 @@ def _airmass(token: bytes) -> float | None:
     return airmass_of(_number(token))
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """Where frames have what is their own; `airmass` and `place` may be nowhere."""
+class _Form:
+    """How headers write what frames have of their own, all of them in the same way.
 
-    date: _Field
-    airmass: _Field | None
-    place: tuple[_Field, _Field] | None
+    Parameters
+    ----------
+    raw : bytes
+        One of these headers.
+    fields : sequence of _Field or None
+        Where each value stands; None is nowhere.
+    alike : list of slice
+        Of other cards that must be the same.
+    """
+
+    __slots__ = ("_alike", "_alike_of", "_order", "_parses", "_values_of")
+
+    def __init__(self, raw: bytes, fields: Sequence[_Field | None], alike: Iterable[slice]) -> None:
+        there = sorted([field for field in fields if field is not None], key=_start_of)
+        places = [-1 if field is None else there.index(field) for field in fields]
+        around = [part for field in there for part in (field.before, field.behind)]
+        self._alike_of = cutter(sorted([*around, *alike], key=attrgetter("start")))
+        self._alike = self._alike_of(raw)
+        self._values_of = cutter([field.part for field in there])
+        self._parses = [field.parse for field in there]
+        self._order = itemgetter(*places)
+
+    def read(self, raw: bytes) -> tuple[Any, ...] | None:
+        """Return the values of the fields; None where any is written, or meant, in another way."""
+        if self._alike_of(raw) != self._alike:
+            return None
+        told = zip(self._parses, self._values_of(raw), strict=True)
+        values = [parse(text) for parse, text in told]
+        if None in values:
+            return None
+        found: tuple[Any, ...] = self._order([*values, None])
+        return found
+
+
+def _start_of(field: _Field) -> int:
+    at: int = field.part.start
+    return at
+
+
+class _Noted(NamedTuple):
+    """Notes, the doubts among them, and these with that of the kind."""
+
+    notes: Mapping[str, Note]
+    doubts: Mapping[str, str]
+    all_doubts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, notes: Mapping[str, Note], steady: Mapping[str, Any]) -> "_Noted":
+        doubts, of_kind = doubts_of(notes), steady.get("kind_doubt")
+        return cls(notes, doubts, doubts | ({"kind": of_kind} if of_kind else {}))
 
 
 class Usual:
@@ -140,70 +186,65 @@ class Usual:
         Of one of them, after all rules.
     steady : mapping
         The values that all of them have.
-    fields : _Fields
-        Where the others stand.
+    fields : sequence of _Field or None
+        Where date, airmass, right ascension and declination stand.
     temperature : callable
         Returns values and notes of a detector's temperature.
     """
 
     __slots__ = (
-        "_alike", "_bases", "_fields", "_half", "_notes", "_notes_of_future", "_since_noon",
-        "_steady", "_temperature", "_temperature_cards", "_temperature_notes",
+        "_bases", "_form", "_half", "_notes", "_notes_of_future", "_since_noon", "_steady",
+        "_temperature", "_temperature_cards", "_temperature_notes", "read_cards",
     )  # fmt: skip
 
     def __init__(
         self,
         draft: Draft,
         steady: Mapping[str, Any],
-        fields: _Fields,
+        fields: Sequence[_Field | None],
         temperature: Callable[[Cards], Temperature],
     ) -> None:
         raw = draft.cards.raw_bytes
-        self._fields = fields
-        role = {} if fields.place is None else {"position_role": draft.values["position_role"]}
+        self._form = _Form(raw, fields, _parts(draft.cards, _ALIKE))
+        role = {} if fields[-1] is None else {"position_role": draft.values["position_role"]}
         self._steady = {**steady, **role}
         keyword, rule, _ = draft.notes["start_utc"]
         told = (draft.notes | {"start_utc": (keyword, rule, why)} for why in (None, IN_FUTURE))
-        self._notes, self._notes_of_future = [(notes, doubts_of(notes)) for notes in told]
+        self._notes, self._notes_of_future = [_Noted.of(notes, steady) for notes in told]
         self._half = timedelta(seconds=(steady.get("exptime_s") or 0.0) / 2)
         self._since_noon = since_noon(steady.get("longitude_deg") or 0.0)
-        self._alike = [(part, raw[part]) for part in _parts(draft.cards, ("EQUINOX",))]
         self._temperature = temperature
         self._temperature_cards = _parts(draft.cards, TEMPERATURE_KEYWORDS)
+        self.read_cards = {part.start // CARD for part in self._temperature_cards}
         self._temperature_notes = temperature(draft.cards)[1]
         self._bases: dict[tuple[bytes, ...], FrameInfo] = {}
 
     def read(self, cards: Cards, now: datetime) -> FrameInfo | None:
         """Return what a frame is, None where it tells something in another way."""
-        raw, fields = cards.raw_bytes, self._fields
-        start: datetime | None = fields.date.read(raw)
-        base = self._base(cards, raw)
-        if base is None or start is None or start.year < 1970:
+        base = self.base_of(cards)
+        told = None if base is None else self.tell(base, cards.raw_bytes, now + A_DAY)
+        if told is None:
             return None
-        notes = self._notes if start <= now + _DAY else self._notes_of_future
-        own: dict[str, Any] = {
-            "start_utc": start,
-            "mid_utc": start + self._half,
-            "night": (start - self._since_noon).date(),
-        }
-        if fields.airmass is not None:
-            own["airmass"] = fields.airmass.read(raw)
-        if fields.place is not None:
-            own["ra_deg"], own["dec_deg"] = self._place(fields.place, raw)
-        if None in own.values():
+        notes = self._notes if told.doubts is self._notes.all_doubts else self._notes_of_future
+        own = {name: getattr(told, name) for name in _OWN}
+        own["origins"] = Origins(cards.raw, notes.notes, notes.doubts)
+        return told.base.with_own(own)
+
+    def tell(self, base: FrameInfo, raw: bytes, latest: datetime) -> Told | None:
+        """Return what a frame tells of itself; one from after `latest` is doubted."""
+        found = self._form.read(raw)
+        if found is None:
             return None
-        own["origins"] = Origins(cards.raw, *notes)
-        return base.with_own(own)
+        start, airmass, ra, dec = found
+        if not _YEARS[0] <= start.year < _YEARS[1] or (ra == 0 and dec == 0):
+            return None
+        notes = self._notes if start <= latest else self._notes_of_future
+        middle, night = start + self._half, (start - self._since_noon).date()
+        return Told(base, ra, dec, airmass, start, middle, night, notes.all_doubts)
 
-    def _place(self, place: tuple[_Field, _Field], raw: bytes) -> tuple[float | None, float | None]:
-        ra, dec = place[0].read(raw), place[1].read(raw)
-        is_told = ra != 0 or dec != 0
-        for part, card in self._alike:
-            is_told = is_told and raw[part] == card
-        return (ra, dec) if is_told else (None, None)
-
-    def _base(self, cards: Cards, raw: bytes) -> FrameInfo | None:
+    def base_of(self, cards: Cards) -> FrameInfo | None:
         """Return a frame of this temperature, without what is its own."""
+        raw = cards.raw_bytes
         key = tuple([raw[part] for part in self._temperature_cards])
         base = self._bases.get(key)
         if base is None:
@@ -236,14 +277,14 @@ def usual(
         Returns values and notes of the temperature some cards tell.
     """
     cards = draft.cards
-    if has_wcs(cards) or cards.present(OTHER_TIME_KEYWORDS):
+    if has_wcs(cards) or cards.present(_OTHER_RULES):
         return None
     date = _date(draft)
     airmass = _airmass_field(draft)
     place = _place_fields(draft, writer)
     if date is None or airmass is False or place is False:
         return None
-    return Usual(draft, steady, _Fields(date, airmass, place), temperature)
+    return Usual(draft, steady, (date, airmass, *(place or (None, None))), temperature)
 
 
 def _parts(cards: Cards, keywords: tuple[str, ...]) -> list[slice]:

@@ -48,6 +48,26 @@ class Noise(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
+def moffat(
+    p: tuple[float, float, float, float], dx: Floats, dy: Floats, points: Floats, out: Floats
+) -> None:
+    """Write what a Moffat profile of peak 1 has in pixels at some offsets.
+
+    `points` are where each pixel is looked at along an axis, and the weights.
+    """
+    xx, yy, xy, beta = p
+    for k in range(dx.size):
+        total = 0.0
+        for b in range(points.shape[0]):
+            v = dy[k] + points[b, 0]
+            for a in range(points.shape[0]):
+                u = dx[k] + points[a, 0]
+                r2 = max(xx * u * u + yy * v * v + xy * u * v, 0.0)
+                total += points[a, 1] * points[b, 1] * math.exp(-beta * math.log1p(r2))
+        out[k] = total
+
+
+@njit(cache=True, nogil=True)
 def terms(shape: Shape, x: float, y: float, out: Floats) -> None:
     """Write the polynomial's terms at a place of the frame."""
     u, v = (x - shape.middle[0]) / shape.scale, (y - shape.middle[1]) / shape.scale
@@ -115,6 +135,70 @@ def value(
 
 
 @njit(cache=True, nogil=True)
+def phase(shape: Shape, x: float, y: float, weights: Floats) -> tuple[int, int]:
+    """Write a star's spline weights and slopes, rows x, x, y, y; return its table's first nodes.
+
+    Nodes are a whole part of a pixel apart, so the weights are the same for all pixels of a star:
+    that of column i begins at the node the first number says plus i times the nodes in a pixel.
+    """
+    qx = shape.tables.shape[2] // 2 - x / shape.step
+    qy = shape.tables.shape[1] // 2 - y / shape.step
+    ox, oy = int(math.floor(qx)), int(math.floor(qy))
+    spline(qx - ox, weights[0], weights[1])
+    spline(qy - oy, weights[2], weights[3])
+    return ox - 1, oy - 1
+
+
+@njit(cache=True, nogil=True)
+def share_at(table: Floats, node: tuple[int, int], weights: Floats) -> float:
+    """Return the share of a star's light in the pixel whose first node is given."""
+    a0, b0 = node
+    if a0 < 0 or b0 < 0 or a0 + 4 > table.shape[1] or b0 + 4 > table.shape[0]:
+        return 0.0
+    total = 0.0
+    for b in range(4):
+        row = 0.0
+        for a in range(4):
+            row += weights[0, a] * table[b0 + b, a0 + a]
+        total += weights[2, b] * row
+    return total
+
+
+@njit(cache=True, nogil=True)
+def slopes_at(
+    table: Floats, node: tuple[int, int], weights: Floats, step: float
+) -> tuple[float, float, float]:
+    """Return the share of a star's light in a pixel, and its derivatives by the pixel's place."""
+    a0, b0 = node
+    if a0 < 0 or b0 < 0 or a0 + 4 > table.shape[1] or b0 + 4 > table.shape[0]:
+        return 0.0, 0.0, 0.0
+    total, by_x, by_y = 0.0, 0.0, 0.0
+    for b in range(4):
+        row, slope = 0.0, 0.0
+        for a in range(4):
+            c = table[b0 + b, a0 + a]
+            row += weights[0, a] * c
+            slope += weights[1, a] * c
+        total += weights[2, b] * row
+        by_x += weights[2, b] * slope
+        by_y += weights[3, b] * row
+    return total, by_x / step, by_y / step
+
+
+@njit(cache=True, nogil=True)
+def shares_at(
+    shape: Shape, x: float, y: float, offsets: tuple[Floats, Floats], out: Floats
+) -> None:
+    """Write the share of the light of a star at x, y in pixels of a box at some offsets."""
+    table, work = room_for_table(shape), np.empty((4, 4))
+    local_table(shape, x, y, table)
+    dx, dy = offsets
+    for b in range(out.shape[0]):
+        for a in range(out.shape[1]):
+            out[b, a], _, _ = value(table, shape.step, dx[b, a], dy[b, a], work)
+
+
+@njit(cache=True, nogil=True)
 def window_of(centre: float, radius: float, n: int) -> tuple[int, int]:
     """Return first pixel of an axis within a radius of a centre, and the one after the last."""
     return max(0, int(math.ceil(centre - radius))), min(n, int(math.floor(centre + radius)) + 1)
@@ -129,10 +213,12 @@ def add_star(
     ny, nx = model.shape
     x0, x1 = window_of(x, shape.radius, nx)
     y0, y1 = window_of(y, shape.radius, ny)
+    ox, oy = phase(shape, x, y, work)
+    stride = int(round(1 / shape.step))
     for j in range(y0, y1):
         for i in range(x0, x1):
             if (i - x) ** 2 + (j - y) ** 2 <= shape.radius**2:
-                share, _, _ = value(table, shape.step, i - x, j - y, work)
+                share = share_at(table, (ox + stride * i, oy + stride * j), work)
                 model[j, i] += np.float32(flux * share)
 
 
@@ -143,6 +229,32 @@ def add_all(model: Plane, shape: Shape, stars: Stars) -> None:
     for s in range(stars.x.size):
         local_table(shape, stars.x[s], stars.y[s], table)
         add_star(model, shape, (stars.x[s], stars.y[s], stars.flux[s]), table, work)
+
+
+@njit(cache=True, nogil=True)
+def seen_shares(light: Light, shape: Shape, places: Stars, radius: float, out: Floats) -> None:
+    """Write how much of each star's light within a radius is on good pixels of the frame."""
+    table, work = room_for_table(shape), np.empty((4, 4))
+    ny, nx = light.data.shape
+    for s in range(out.size):
+        x, y = places.x[s], places.y[s]
+        local_table(shape, x, y, table)
+        good, total = 0.0, 0.0
+        for j in range(int(math.ceil(y - radius)), int(math.floor(y + radius)) + 1):
+            for i in range(int(math.ceil(x - radius)), int(math.floor(x + radius)) + 1):
+                if (i - x) ** 2 + (j - y) ** 2 > radius**2:
+                    continue
+                share, _, _ = value(table, shape.step, i - x, j - y, work)
+                total += max(share, 0.0)
+                if 0 <= i < nx and 0 <= j < ny and is_good(light, i, j):
+                    good += max(share, 0.0)
+        out[s] = good / total if total > 0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def is_good(light: Light, i: int, j: int) -> bool:
+    """Tell whether a pixel is looked at."""
+    return (light.mask[j, i] & light.bits) == 0 and math.isfinite(light.data[j, i])
 
 
 @njit(cache=True, nogil=True)

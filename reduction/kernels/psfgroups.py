@@ -14,7 +14,8 @@ from reduction.kernels.psf import (
     Stars,
     add_star,
     local_table,
-    value,
+    phase,
+    slopes_at,
     window_of,
 )
 from reduction.kernels.stars import Light
@@ -103,15 +104,16 @@ def gather_equations(
     x0, x1, y0, y1 = box_of(stars, members, radius, model.shape)
     for s in members:
         fitted.chi2[s], fitted.n_pixels[s], fitted.alone[s] = 0.0, 0.0, 0.0
-    row, work = np.empty(3 * members.size), np.empty((4, 4))
-    shares = np.zeros((2, members.size))
+    row, shares = np.empty(3 * members.size), np.zeros((2, members.size))
+    nodes, weights = phases(stars, members, shape)
     for j in range(y0, y1):
         for i in range(x0, x1):
             s = nearest(stars, members, (i, j), radius)
             seen = float(light.data[j, i] - light.sky[j, i])
             if s < 0 or (light.mask[j, i] & light.bits) != 0 or not math.isfinite(seen):
                 continue
-            expected = draw_row(stars, members, (tables, shape.step), (i, j), (row, work))
+            splines = nodes, weights, shape.step
+            expected = draw_row(stars, (members, tables), splines, (i, j), row)
             others = float(model[j, i])
             add_shares(row, max(expected, 0.0) + max(others, 0.0), shares)
             variance = noise.sky[s] + noise.slope * max(expected + others, 0.0)
@@ -153,20 +155,32 @@ def nearest(stars: Stars, members: Indices, at: tuple[int, int], radius: float) 
 
 
 @njit(cache=True, nogil=True)
+def phases(stars: Stars, members: Indices, shape: Shape) -> tuple[Indices, Floats]:
+    """Return where in their tables the pixels of each star begin, and its spline weights."""
+    nodes, weights = np.empty((members.size, 2), np.int64), np.empty((members.size, 4, 4))
+    for m in range(members.size):
+        s = members[m]
+        nodes[m, 0], nodes[m, 1] = phase(shape, stars.x[s], stars.y[s], weights[m])
+    return nodes, weights
+
+
+@njit(cache=True, nogil=True)
 def draw_row(
     stars: Stars,
-    members: Indices,
-    psf: tuple[Floats, float],
+    drawn: tuple[Indices, Floats],
+    splines: tuple[Indices, Floats, float],
     at: tuple[int, int],
-    out: tuple[Floats, Floats],
+    row: Floats,
 ) -> float:
     """Write how a pixel's light grows with each star's flux and place, and return the light."""
-    tables, step = psf
-    row, work = out
+    members, tables = drawn
+    nodes, weights, step = splines
+    stride = int(round(1 / step))
     expected = 0.0
     for m in range(members.size):
         s = members[m]
-        v, by_x, by_y = value(tables[m], step, at[0] - stars.x[s], at[1] - stars.y[s], work)
+        node = nodes[m, 0] + stride * at[0], nodes[m, 1] + stride * at[1]
+        v, by_x, by_y = slopes_at(tables[m], node, weights[m], step)
         row[3 * m], row[3 * m + 1], row[3 * m + 2] = v, -by_x * stars.flux[s], -by_y * stars.flux[s]
         expected += stars.flux[s] * v
     return expected
@@ -229,15 +243,25 @@ def solve_step(
     largest = 0.0
     for m in range(members.size):
         s, a = members[m], 3 * m
-        stars.flux[s] += step[a]
-        dx = min(max(step[a + 1], -LONGEST_STEP_PIX), LONGEST_STEP_PIX)
-        dy = min(max(step[a + 2], -LONGEST_STEP_PIX), LONGEST_STEP_PIX)
-        from_home = (stars.x[s] + dx - groups.home_x[s], stars.y[s] + dy - groups.home_y[s])
-        if math.hypot(from_home[0], from_home[1]) < groups.leash:
-            stars.x[s] += dx
-            stars.y[s] += dy
-            largest = max(largest, abs(dx), abs(dy))
+        largest = max(largest, move(stars, groups, s, (step[a], step[a + 1], step[a + 2])))
         fitted.error[s] = math.sqrt(max(inverse[a, a], 0.0)) * scale[a]
         fitted.x_error[s] = math.sqrt(max(inverse[a + 1, a + 1], 0.0)) * scale[a + 1]
         fitted.y_error[s] = math.sqrt(max(inverse[a + 2, a + 2], 0.0)) * scale[a + 2]
     return largest
+
+
+@njit(cache=True, nogil=True)
+def move(stars: Stars, groups: Groups, s: int, by: tuple[float, float, float]) -> float:
+    """Change a star's flux, and its place as far as its leash; return how far it went."""
+    flux, x, y = by
+    if not math.isfinite(flux + x + y):
+        return 0.0  # nothing can be told of a star whose light is beyond all numbers
+    stars.flux[s] += flux
+    dx = min(max(x, -LONGEST_STEP_PIX), LONGEST_STEP_PIX)
+    dy = min(max(y, -LONGEST_STEP_PIX), LONGEST_STEP_PIX)
+    from_home = (stars.x[s] + dx - groups.home_x[s], stars.y[s] + dy - groups.home_y[s])
+    if math.hypot(from_home[0], from_home[1]) >= groups.leash:
+        return 0.0
+    stars.x[s] += dx
+    stars.y[s] += dy
+    return max(abs(dx), abs(dy))

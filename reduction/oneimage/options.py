@@ -14,6 +14,7 @@ _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _NONE: Final = frozenset({"", "none", "null", "-"})
 LARGEST_MESH_PIX: Final = 256
 HIGHEST_ORDER: Final = 6
+HIGHEST_DISTORTION: Final = 4  # that the plate solver fits
 METHODS: Final = ("sum", "clipped_mean", "median")
 
 # What `inspect` puts into a configuration that does not say otherwise.
@@ -61,6 +62,7 @@ class InspectOptions:
     cat_name: str | None
     cat_limit: float
     template: str | None
+    target_pix: int  # side of what is cut out around the first target
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ def inspect_options(config: Config) -> InspectOptions:
         cat_name=_text(config, "cat_name"),
         cat_limit=_sure(config, "cat_limit", 20.0),
         template=_text(config, "template"),
+        target_pix=int(_sure(config, "sub_size", AFTER_INSPECT["sub_size"], low=16, high=100_000)),
     )
 
 
@@ -249,7 +252,7 @@ def _place(config: Config) -> PlaceOptions:
         raise BadOptionError("blind_match_ps_up", high, f"at least blind_match_ps_lo, {low:g}")
     return PlaceOptions(
         refine=_flag(config, "refine_wcs", usual=False),
-        order=int(_sure(config, "refine_order", 3, low=1, high=HIGHEST_ORDER)),
+        order=int(_sure(config, "refine_order", 3, low=1, high=HIGHEST_DISTORTION)),
         is_blind=_flag(config, "blind_match_wcs", usual=False),
         centre=_text(config, "blind_match_center"),
         radius_deg=_sure(config, "blind_match_sr0", 2.0, low=0, is_open=True, high=180),
@@ -259,12 +262,15 @@ def _place(config: Config) -> PlaceOptions:
 
 
 def _light(config: Config) -> LightOptions:
+    lower, upper = _number(config, "cat_mag_lower"), _number(config, "cat_mag_upper")
+    if lower is not None and upper is not None and upper <= lower:
+        raise BadOptionError("cat_mag_upper", upper, f"more than cat_mag_lower, which is {lower:g}")
     return LightOptions(
         band=_text(config, "filter"),
         cat_name=_text(config, "cat_name"),
         cat_limit=_number(config, "cat_limit"),
-        mag_lower=_number(config, "cat_mag_lower"),
-        mag_upper=_number(config, "cat_mag_upper"),
+        mag_lower=lower,
+        mag_upper=upper,
         filter_blends=_flag(config, "filter_blends", usual=True),
         match_arcsec=_number(config, "sr_override", low=0, is_open=True, high=3600),
         spatial_order=int(_sure(config, "spatial_order", 0, low=0, high=HIGHEST_ORDER)),

@@ -19,10 +19,14 @@ from reduction.frameinfo import FrameInfo
 from reduction.oneimage.options import PlaceOptions
 from reduction.onsky import AskCatalogue, Reference
 from reduction.photometry.detection import Detected
+from reduction.refcat.geometry import separations_deg
 
 Floats = npt.NDArray[np.float64]
 SCALE_STEP: Final = 1.7  # a scale is found within 35 % either way
 LEAST_ERROR_PIX: Final = 0.02
+LENIENT: Final = 1.02  # a scale that is given is a round one
+# Causes that a search as its user asked for ends with; the hints of a header took no part in it.
+_OF_SEARCH: Final = frozenset({"no_pointing", "no_scale", "no_match", "not_covered"})
 Shape = tuple[int, int]
 
 
@@ -138,13 +142,28 @@ def place(
         solution, reference = _solved(seen, ask, options, elsewhere)
     except UnsolvedError as error:
         if seen.wcs is None or options.is_blind:
-            raise NoPlaceError(_why(error, seen, options)) from error
+            raise NoPlaceError(_why(error, seen, ask, options)) from error
         how = "as its header says: no catalogue bears it out or refines it"
         return Placed(seen.wcs, how, doubt=str(error))
     solution = _of_order(seen, solution, reference, options.order)
     how = "found without its header" if options.is_blind else "refined"
-    return Placed(solution.wcs, f"{how} with {len(solution.stars)} stars of {reference.name}",
-                  solution, reference)  # fmt: skip
+    beyond = _beyond(solution.wcs, seen, options) if options.is_blind else ""
+    said = f"{how} with {len(solution.stars)} stars of {reference.name}{beyond}"
+    return Placed(solution.wcs, said, solution, reference)
+
+
+def _beyond(wcs: TanSip, seen: Seen, options: PlaceOptions) -> str:
+    """Return that a place which is proved lies elsewhere than it was looked for; else nothing."""
+    ny, nx = seen.shape
+    said = []
+    if not options.scale_low / LENIENT <= wcs.scale_arcsec <= options.scale_high * LENIENT:
+        said.append("its pixel scale is outside of blind_match_ps_lo and blind_match_ps_up")
+    if seen.centre is not None:
+        at = wcs.sky(np.array([(nx - 1) / 2]), np.array([(ny - 1) / 2]))
+        half_deg = float(np.hypot(nx, ny)) / 2 * wcs.scale_arcsec / 3600
+        if separations_deg(*at, *seen.centre)[0] > options.radius_deg + half_deg:
+            said.append("its place is outside of blind_match_sr0 around blind_match_center")
+    return f"; {', and '.join(said)}" if said else ""
 
 
 def _solved(
@@ -186,21 +205,49 @@ def _pointings(seen: Seen, options: PlaceOptions) -> Iterator[Pointing]:
     if centre is None:
         return
     low, high = options.scale_low, options.scale_high
-    scales = [low * SCALE_STEP**k for k in range(int(np.log(high / low) / np.log(SCALE_STEP)) + 2)]
-    known = hints.scale_arcsec
-    if known is not None and low <= known <= high:
-        scales.insert(0, known)
+    n = int(np.log(high / low) / np.log(SCALE_STEP)) + 2
+    scales = [min(low * SCALE_STEP**k, high) for k in range(n)]
+    if hints.scale_arcsec is not None:  # within what was given or not: who is right will show
+        scales.insert(0, hints.scale_arcsec)
     for scale in scales:
-        yield Pointing(*centre, min(scale, high), options.radius_deg / 2)
+        yield Pointing(*centre, scale, options.radius_deg / 2)
 
 
-def _why(error: UnsolvedError, seen: Seen, options: PlaceOptions) -> str:
-    said = f"the image could not be placed on the sky: {error}"
-    if options.is_blind and seen.centre is None:
-        return f"{said}. Give blind_match_center, 'RA Dec' in degrees or sexagesimal"
+def _why(error: UnsolvedError, seen: Seen, ask: AskCatalogue, options: PlaceOptions) -> str:
+    said = "the image could not be placed on the sky"
+    if options.is_blind and error.cause in _OF_SEARCH:
+        return f"{said}: {_of_search(seen, ask, options)}"
     if not options.is_blind and error.cause in ("no_pointing", "no_scale"):
-        return f"{said}. Or set blind_match_wcs and blind_match_center, 'RA Dec'"
-    return said
+        return (
+            f"{said}: {error}. Or set blind_match_wcs, blind_match_center, 'RA Dec', and "
+            "blind_match_ps_lo and blind_match_ps_up around its pixel scale"
+        )
+    return f"{said}: {error}"
+
+
+def _of_search(seen: Seen, ask: AskCatalogue, options: PlaceOptions) -> str:
+    """Return why a search as its user asked for found nothing, and what to ask for next."""
+    n, low, high = len(seen.stars[0].x), options.scale_low, options.scale_high
+    ra, dec = seen.centre or (seen.hints.ra_deg, seen.hints.dec_deg)
+    if ra is None or dec is None:
+        return (
+            f"its {n} stars match no catalogue of this site. Give blind_match_center, 'RA Dec' in "
+            "degrees or sexagesimal"
+        )
+    if not ask(ra, dec, options.radius_deg):
+        return (
+            f"no catalogue of this site covers {ra:.4f} {dec:+.4f}, where it was looked for: load "
+            "one that does, or correct the place (blind_match_center)"
+        )
+    known = seen.hints.scale_arcsec
+    header = "" if known is None or low <= known <= high else f" and the header's {known:.3g}"
+    return (
+        f"its {n} stars match no catalogue within {options.radius_deg:g} degrees of {ra:.4f} "
+        f"{dec:+.4f} at {low:g} to {high:g}{header} arcsec a pixel, nor elsewhere. Is its scale "
+        "among these (blind_match_ps_lo, blind_match_ps_up)? It is 206.265 times a pixel's "
+        "micrometres, binning counted, divided by the focal length in millimetres. Else try "
+        "another place or a wider search (blind_match_center, blind_match_sr0)"
+    )
 
 
 def _of_order(seen: Seen, solution: Solution, reference: Reference, most: int) -> Solution:

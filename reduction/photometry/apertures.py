@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from reduction.image import Image
 from reduction.kernels.circles import circle_sums
 from reduction.photometry.detection import Detected, light_of
+from reduction.photometry.spill import Curve, light_of_neighbours, shed_shares
 from reduction.stats import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
@@ -17,6 +18,7 @@ RADII_FWHM: Final = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0)  # of a star
 BEST: Final = 1  # of the radii: about the largest signal to noise there is for faint stars
 BRIGHT: Final = 50.0  # signal to noise of stars that the growth curve is taken from
 LEAST_STARS: Final = 3
+GROWN: Final = 2  # times the growth curve is taken again
 DEFAULT_FWHM_PIX: Final = 4.0  # where no star tells
 
 
@@ -34,6 +36,9 @@ class Apertures:
         Share of a star's light within each circle; the largest holds 1 by definition.
     growth_error : float array, ``(k,)``
         How well it is known; 0 where no star told and 1 is assumed.
+    others, others_error : float arrays, ``(n,)``
+        Light of other sources in the circle of the best radius, and its noise; 0 where no star
+        told the growth curve.
     """
 
     radii_pix: Floats
@@ -41,16 +46,18 @@ class Apertures:
     error: Floats
     growth: Floats
     growth_error: Floats
+    others: Floats
+    others_error: Floats
 
     @property
     def total(self) -> Floats:
-        """All the light of each source if it is a star, ``(n,)``."""
-        return np.asarray(self.flux[:, BEST] / self.growth[BEST])
+        """All the light of each source if it is a star, that of its neighbours off, ``(n,)``."""
+        return np.asarray((self.flux[:, BEST] - self.others) / self.growth[BEST])
 
     @property
     def total_error(self) -> Floats:
         """Its noise, the growth curve's doubt left out: that is the same for all."""
-        return np.asarray(self.error[:, BEST] / self.growth[BEST])
+        return np.asarray(np.hypot(self.error[:, BEST], self.others_error) / self.growth[BEST])
 
 
 def measure(image: Image, detected: Detected) -> Apertures:
@@ -77,29 +84,46 @@ def measure(image: Image, detected: Detected) -> Apertures:
     light = light_of(image, detected.background)
     flux, error = np.empty((len(sources), len(radii))), np.empty((len(sources), len(radii)))
     circle_sums(light, (sources.x, sources.y), radii, flux, error)
-    growth, growth_error = _growth(flux, detected, float(radii[-1] + radii[BEST]))
-    return Apertures(radii, flux, error, growth, growth_error)
+    places = np.column_stack([sources.x, sources.y])
+    bright = _telling(flux, detected, places, float(radii[-1] + radii[BEST]))
+    growth, growth_error = _growth(flux[bright])
+    if not growth_error.any():
+        return Apertures(radii, flux, error, growth, growth_error, *np.zeros((2, len(sources))))
+    every = np.arange(len(sources))
+    for _ in range(GROWN):  # without what lies around the stars that tell it
+        curve = Curve(radii, growth)
+        shed = shed_shares(places, every, curve, BEST)
+        others = light_of_neighbours(shed, flux[:, BEST], error[:, BEST], growth[BEST])
+        total = np.nan_to_num(flux[:, BEST] - others[0]) / growth[BEST]
+        around = [shed_shares(places, bright, curve, k) @ total for k in range(len(radii))]
+        growth, growth_error = _growth(flux[bright] - np.column_stack(around))
+    return Apertures(radii, flux, error, growth, growth_error, *others)
 
 
-def _growth(flux: Floats, detected: Detected, apart_pix: float) -> tuple[Floats, Floats]:
-    """Return the growth curve of bright clean stars that no other source lies near."""
+def _telling(
+    flux: Floats, detected: Detected, places: Floats, apart_pix: float
+) -> npt.NDArray[np.int64]:
+    """Return the bright clean stars that no other source lies near."""
     sources = detected.sources
-    n_radii = flux.shape[1]
     is_star = np.zeros(len(sources), bool)
     is_star[sources.like_stars(detected.fwhm_pix)] = True
     bright = is_star & sources.is_clean & (sources.snr > BRIGHT) & (flux > 0).all(axis=1)
-    bright &= _nearest_pix(sources.x, sources.y) > apart_pix
-    if np.count_nonzero(bright) < LEAST_STARS:
-        return np.ones(n_radii), np.zeros(n_radii)
-    shares = flux[bright] / flux[bright][:, -1:]
+    return np.flatnonzero(bright & (_nearest_pix(places) > apart_pix))
+
+
+def _growth(flux: Floats) -> tuple[Floats, Floats]:
+    """Return the growth curve of some stars and its error; ones where they are too few."""
+    flux = flux[(flux > 0).all(axis=1)]
+    if len(flux) < LEAST_STARS:
+        return np.ones(flux.shape[1]), np.zeros(flux.shape[1])
+    shares = flux / flux[:, -1:]
     growth = np.median(shares, axis=0)
     scatter = MAD_TO_SIGMA * np.median(np.abs(shares - growth), axis=0)
-    return growth, 1.2533 * scatter / np.sqrt(np.count_nonzero(bright))
+    return growth, 1.2533 * scatter / np.sqrt(len(flux))
 
 
-def _nearest_pix(x: Floats, y: Floats) -> Floats:
+def _nearest_pix(places: Floats) -> Floats:
     """Return how far each source's nearest neighbour is."""
-    if len(x) < 2:
-        return np.full(len(x), np.inf)
-    places = np.column_stack([x, y])
+    if len(places) < 2:
+        return np.full(len(places), np.inf)
     return np.asarray(cKDTree(places).query(places, k=2)[0][:, 1])

@@ -1,8 +1,6 @@
 """The table of a frame's sources: places, fluxes, magnitudes, what a catalogue says of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,122 +10,22 @@ from reduction.astrometry.solution import Solution
 from reduction.frameinfo import FrameInfo
 from reduction.image import Image
 from reduction.onsky import MATCH_PIX, MATCH_SIGMA, OnSky, Reference
+from reduction.photometry.sorting import sort_sources
+from reduction.photometry.sourcetable import (
+    HEALPIX_ORDER,
+    NO_CELL,
+    Column,
+    SourceFacts,
+    SourceTable,
+)
 from reduction.photometry.zeropoint import ZeroPoint, instrumental_mag
-from reduction.refcat.pixels import KEY_ORDER, nested_of
+from reduction.refcat.pixels import nested_of
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-Column = npt.NDArray[Any]
-Rows = npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice
 
 _KRON: Final = ("flux_kron", "flux_kron_error", "kron_radius")
-NO_CELL: Final = -1  # of a source whose place on the sky is not known
-HEALPIX_ORDER: Final = KEY_ORDER  # nested, cells of 0.2 arcseconds, by which rows are sorted
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFacts:
-    """What holds for all sources of a frame.
-
-    Attributes
-    ----------
-    radii_pix, growth : tuple of float
-        Of the circles of ``flux_ap_1`` and so on, and the share of a star's light in each.
-    fwhm_pix : float or None
-        Of a star.
-    exptime_s : float or None
-        Of the frame.
-    mid_mjd : float or None
-        Middle of the exposure, UTC.
-    band, unit : str or None, str
-        Of the frame, and of fluxes.
-    zero_point_mag, zero_point_error_mag : float or None
-        Of one count a second.
-    colour_term, colour_name : float or None, str
-        That `mag` leaves out, such as ``g-r``.
-    catalogue, light_catalogue, light_band : str or None
-        The one positions are compared with, the one magnitudes are, and its band.
-    scale_arcsec : float or None
-        Of a pixel, None where the frame is not solved.
-    """
-
-    radii_pix: tuple[float, ...] = ()
-    growth: tuple[float, ...] = ()
-    fwhm_pix: float | None = None
-    exptime_s: float | None = None
-    mid_mjd: float | None = None
-    band: str | None = None
-    unit: str = "adu"
-    zero_point_mag: float | None = None
-    zero_point_error_mag: float | None = None
-    colour_term: float | None = None
-    colour_name: str = ""
-    catalogue: str | None = None
-    light_catalogue: str | None = None
-    light_band: str | None = None
-    scale_arcsec: float | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SourceTable:
-    """The sources of a frame, by HEALPix where its place is known, else the brightest first.
-
-    Attributes
-    ----------
-    columns : mapping of str to array, ``(n,)``
-        NaN where a number is not known. As `source_table` makes them:
-
-        ``number``
-            Of the source among those of its frame, the brightest is 0.
-        ``healpix``
-            Nested cell of order `HEALPIX_ORDER`, `NO_CELL` where the frame is not solved.
-        ``x_pix, y_pix, error_pix``
-            Windowed centroid, counted from 0, and its standard deviation on one axis.
-        ``ra_deg, dec_deg, error_arcsec``
-            The same on the sky, ICRS; the error is the centroid's, not the solution's.
-        ``flux, flux_error``
-            All light of a star, in the frame's unit.
-        ``flux_ap_1, flux_ap_error_1`` ...
-            In circles, of `SourceFacts.radii_pix`.
-        ``flux_kron, flux_kron_error, kron_radius``
-            In ellipses of so many half axes: of galaxies too, and not made up for what is outside.
-        ``mag, mag_error``
-            From `flux` and the zero point at its place; no colour term; the error is the noise's.
-        ``snr, a_pix, b_pix, theta_deg, fwhm_pix, ellipticity``
-            Signal to noise and shape; the angle counts from the x axis.
-        ``flags, is_blended, is_truncated, is_clean``
-            As of `reduction.photometry.detection.Sources`.
-        ``cat_ra_deg, cat_dec_deg``
-            Of the star of the astrometric catalogue it is, at the frame's epoch.
-        ``cat_mag, cat_mag_error, cat_colour``
-            Of the star of the photometric one.
-        ``zp_residual_mag, is_zp_star, is_wcs_star``
-            Catalogue less fit, of stars the zero point was tried with; those it rests on; and
-            those the place of the frame does.
-    facts : SourceFacts
-        Of the frame.
-    """
-
-    columns: Mapping[str, Column]
-    facts: SourceFacts = SourceFacts()
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values()))) if self.columns else 0
-
-    def __getitem__(self, name: str) -> Column:
-        return self.columns[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.columns
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the columns, in their order."""
-        return list(self.columns)
-
-    def select(self, rows: Rows) -> Self:
-        """Return some of the sources, by a mask, by their numbers, or a slice."""
-        return replace(self, columns={name: one[rows] for name, one in self.columns.items()})
+_PSF: Final = ("flux_psf", "flux_psf_error", "chi2_psf", "share_psf", "seen_psf")
 
 
 def source_table(found: OnSky, info: FrameInfo, image: Image) -> SourceTable:
@@ -150,6 +48,7 @@ def source_table(found: OnSky, info: FrameInfo, image: Image) -> SourceTable:
     columns = (
         _places(found)
         | _fluxes(found, info)
+        | _by_profile(found, info)
         | _ellipses(found, image)
         | _shapes(found)
         | _of_catalogue(found)
@@ -213,12 +112,7 @@ def _places(found: OnSky) -> dict[str, Column]:
 def _fluxes(found: OnSky, info: FrameInfo) -> dict[str, Column]:
     apertures = found.apertures
     flux, error = apertures.total, apertures.total_error
-    mag, mag_error = np.full(len(flux), np.nan), np.full(len(flux), np.nan)
-    if info.exptime_s:
-        per_s = flux / info.exptime_s
-        mag, mag_error = instrumental_mag(per_s, error / info.exptime_s)
-        zero = found.zero_point
-        mag = mag + (_zero_points(zero, found, per_s) if zero is not None else np.nan)
+    mag, mag_error = _magnitudes(found, info, (flux, error))
     columns: dict[str, Column] = {
         "mag": _short(mag),
         "mag_error": _short(mag_error),
@@ -229,6 +123,30 @@ def _fluxes(found: OnSky, info: FrameInfo) -> dict[str, Column]:
         columns[f"flux_ap_{k + 1}"] = _short(apertures.flux[:, k])
         columns[f"flux_ap_error_{k + 1}"] = _short(apertures.error[:, k])
     return columns
+
+
+def _magnitudes(
+    found: OnSky, info: FrameInfo, light: tuple[Floats, Floats]
+) -> tuple[Floats, Floats]:
+    """Return the magnitudes of fluxes and their errors, NaN where there is no zero point."""
+    flux, error = light
+    zero = found.zero_point
+    if not info.exptime_s:
+        return np.full(len(flux), np.nan), np.full(len(flux), np.nan)
+    per_s = flux / info.exptime_s
+    mag, mag_error = instrumental_mag(per_s, error / info.exptime_s)
+    return mag + (np.nan if zero is None else _zero_points(zero, found, per_s)), mag_error
+
+
+def _by_profile(found: OnSky, info: FrameInfo) -> dict[str, Column]:
+    """Return the light by the point spread function, NaN where that was not measured."""
+    psf = found.psf
+    nothing = np.full(len(found.detected.sources), np.nan)
+    light = (psf.flux, psf.error) if psf is not None else (nothing, nothing)
+    told = (psf.chi2, psf.alone, psf.seen) if psf is not None else (nothing,) * 3
+    mag, mag_error = _magnitudes(found, info, light)
+    columns = {"mag_psf": _short(mag), "mag_psf_error": _short(mag_error)}
+    return columns | dict(zip(_PSF, map(_short, (*light, *told)), strict=True))
 
 
 def _ellipses(found: OnSky, image: Image) -> dict[str, Column]:
@@ -249,6 +167,7 @@ def _zero_points(zero: ZeroPoint, found: OnSky, flux_per_s: Floats) -> Floats:
 def _shapes(found: OnSky) -> dict[str, Column]:
     sources = found.detected.sources
     return {
+        "kind": sort_sources(found.detected, found.apertures),
         "snr": _short(sources.snr),
         "fwhm_pix": _short(sources.fwhm_pix),
         "ellipticity": _short(sources.ellipticity),

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from reduction.photometry import parquet
-from reduction.photometry.catalogue import HEALPIX_ORDER, Column, SourceTable
+from reduction.photometry.sourcetable import HEALPIX_ORDER, Column, SourceTable
 from reduction.refcat.geometry import separations_deg
 from reduction.refcat.pixels import Ranges, cover, order_for
 from reduction.refcat.regions import Cone
@@ -87,10 +87,6 @@ def search(
 def joined(tables: Sequence[SourceTable], columns: Sequence[str]) -> dict[str, Column]:
     """Return the rows of several tables as one, NaN where one has not the column."""
     return {
-        name: np.concatenate([_column(table, name) for table in tables] or [_EMPTY])
+        name: np.concatenate([table.column(name) for table in tables] or [_EMPTY])
         for name in columns
     }
-
-
-def _column(table: SourceTable, name: str) -> Column:
-    return table[name] if name in table else np.full(len(table), np.nan, np.float32)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reduction.errors import ReductionError
-from reduction.photometry.catalogue import SourceFacts, SourceTable
+from reduction.photometry.sourcetable import SourceFacts, SourceTable
 from reduction.refcat.pixels import Ranges
 
 GROUP_ROWS: Final = 4096  # read together: a cone of arcseconds is in one such run, or in two

@@ -1,11 +1,14 @@
 """What a source is by its shape: a star, something wider, a hit of single pixels, a trail."""
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
+from reduction.flags import PixelFlag
 from reduction.photometry.apertures import Apertures
 from reduction.photometry.detection import SIGMA_TO_FWHM, Detected
 
@@ -17,6 +20,10 @@ SHARP_RATIO: Final = 1.15  # times a star's: the light is in fewer pixels than t
 TELLING_SIGNAL: Final = 15.0  # of fainter ones nothing is said
 TRAIL_RATIO: Final = 0.35  # of the axes
 TRAIL_LENGTH: Final = 3.0  # half axis over a star's, of a line across the frame
+TRAIL_WIDTH: Final = 2.0  # the other half axis over a star's: a galaxy seen edge-on is wider
+TRAIL_SURE_LENGTH: Final = 30.0  # so long a one may be wider: an aeroplane's is out of focus
+NEAR_FWHM: Final = 1.0  # beyond the larger circle, whence a neighbour's light still comes in
+NEIGHBOUR_SHARE: Final = 0.02  # of a source's light, that a neighbour must have to matter
 
 
 class SourceKind(IntEnum):
@@ -29,12 +36,39 @@ class SourceKind(IntEnum):
     TRAIL = 4  # of a satellite, an aeroplane, a meteor
 
 
+WORDS: Final[Mapping[SourceKind, str | None]] = {
+    SourceKind.UNSURE: None,
+    SourceKind.STAR: "star",
+    SourceKind.WIDE: "galaxy",
+    SourceKind.SHARP: "hit",
+    SourceKind.TRAIL: "trail",
+}
+
+
+def words_of(kinds: npt.NDArray[Any]) -> list[str | None]:
+    """Return the names of kinds, None where nothing is said.
+
+    Parameters
+    ----------
+    kinds : array, ``(n,)``
+        Values of `SourceKind`; NaN, of tables that are older than it, is `SourceKind.UNSURE`.
+
+    Returns
+    -------
+    list of str or None
+        ``star``, ``galaxy`` (or stars that are not parted), ``hit``, ``trail``.
+    """
+    numbers = np.nan_to_num(np.asarray(kinds, np.float64)).astype(int)
+    return [WORDS[SourceKind(number)] for number in numbers.tolist()]
+
+
 def sort_sources(detected: Detected, apertures: Apertures) -> npt.NDArray[np.uint8]:
     """Return what each source of a frame is, by how its light compares with the stars' growth.
 
     The ratio of the light in a small and a larger circle is that of the growth curve for a star,
     lower for what is wider and higher for what is sharper; how far off it may be follows from its
-    noise. A thin long ellipse is a trail whatever its light.
+    noise. A thin long ellipse is a trail whatever its light. Of what is saturated, beside bad
+    pixels, cut by the edge or in the light of a neighbour the circles tell nothing.
 
     Parameters
     ----------
@@ -59,12 +93,21 @@ def sort_sources(detected: Detected, apertures: Apertures) -> npt.NDArray[np.uin
     ratio, error = _concentration(apertures)
     off = (ratio - 1) / np.hypot(error, LOCUS_WIDTH)
     told = np.isfinite(off) & (sources.snr > TELLING_SIGNAL) & bool(apertures.growth_error.any())
+    told &= (sources.flags == 0) & ~sources.is_truncated & ~_has_neighbour(detected, apertures)
     kinds[told] = SourceKind.STAR
     kinds[told & (off < -SIGNIFICANCE)] = SourceKind.WIDE
     kinds[told & (off > SIGNIFICANCE) & (ratio > SHARP_RATIO)] = SourceKind.SHARP
-    is_long = sources.a_pix > TRAIL_LENGTH * fwhm / SIGMA_TO_FWHM
-    kinds[is_long & (sources.b_pix < TRAIL_RATIO * sources.a_pix)] = SourceKind.TRAIL
+    kinds[_are_lines(detected, fwhm / SIGMA_TO_FWHM)] = SourceKind.TRAIL
     return kinds
+
+
+def _are_lines(detected: Detected, star_pix: float) -> npt.NDArray[np.bool_]:
+    """Tell which sources are thin and long, but for saturated stars that bleed along a column."""
+    sources = detected.sources
+    a, b = sources.a_pix, sources.b_pix
+    is_long = (a > TRAIL_LENGTH * star_pix) & (b < TRAIL_RATIO * a)
+    is_thin = (b < TRAIL_WIDTH * star_pix) | (a > TRAIL_SURE_LENGTH * star_pix)
+    return np.asarray(is_long & is_thin & ((sources.flags & PixelFlag.SATURATED) == 0))
 
 
 def _concentration(apertures: Apertures) -> tuple[Floats, Floats]:
@@ -78,3 +121,17 @@ def _concentration(apertures: Apertures) -> tuple[Floats, Floats]:
         )
         error = np.hypot((1 - ratio) * apertures.error[:, INNER], ratio * ring) / outer
     return np.where(outer > 0, ratio / star, np.nan), np.asarray(error / star)
+
+
+def _has_neighbour(detected: Detected, apertures: Apertures) -> npt.NDArray[np.bool_]:
+    """Tell which sources have enough of another's light in their circles to look wide by it."""
+    sources = detected.sources
+    reach = float(apertures.radii_pix[OUTER]) + NEAR_FWHM * (detected.fwhm_pix or 1.0)
+    pairs = cKDTree(np.column_stack([sources.x, sources.y])).query_pairs(
+        reach, output_type="ndarray"
+    )
+    first, second = np.concatenate([pairs, pairs[:, ::-1]]).T
+    found = np.zeros(len(sources), np.bool_)
+    matters = sources.flux[second] > NEIGHBOUR_SHARE * sources.flux[first]
+    found[first[matters]] = True
+    return found

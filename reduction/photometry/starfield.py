@@ -28,7 +28,7 @@ LEASH_FWHM: Final = 0.7  # a star is not followed farther from where it was foun
 MOST_PASSES: Final = 8
 SETTLED_PIX: Final = 0.003
 FIXED_SIGNAL: Final = 8.0  # of fainter ones the place is kept: noise would pull it to light
-HIDDEN_SIGNAL: Final = 7.0  # of what is left, for a star that was not found before
+HIDDEN_SIGNAL: Final = 5.0  # of what is left, for a star that was not found before
 HIDDEN_SHARE: Final = 0.05  # of the light taken off there: the profile is not known better
 HIDDEN_APART_FWHM: Final = 0.6  # two stars nearer to each other cannot be told apart
 
@@ -81,7 +81,7 @@ class StarField:
         return np.unique(np.concatenate([np.asarray(one, np.int64) for one in around]))
 
     def fit(
-        self, shape: kernel.Shape, which: Indices
+        self, shape: kernel.Shape, which: Indices, passes: int = MOST_PASSES
     ) -> tuple[groups_kernel.Fitted, groups_kernel.Groups]:
         """Fit some of the stars until they rest, and draw the model of them alone."""
         places = self.home[which]
@@ -97,12 +97,18 @@ class StarField:
         x, y, flux = (column[which] for column in self.stars)
         kernel.add_all(self.model, shape, kernel.Stars(x, y, flux))
         state = self.stars, self.noise, fitted
-        for _ in range(MOST_PASSES):
+        for _ in range(passes):
             radius = FIT_FWHM * self.fwhm_pix
             step = groups_kernel.fit_groups(self.light, self.model, shape, state, groups, radius)
             if step < SETTLED_PIX:
                 break
         return fitted, groups
+
+    def seen(self, shape: kernel.Shape) -> Floats:
+        """Return how much of the light each star is fitted by is on good pixels, ``(n,)``."""
+        found = np.empty(len(self))
+        kernel.seen_shares(self.light, shape, self.stars, FIT_FWHM * self.fwhm_pix, found)
+        return found
 
     def with_stars(self, x: Floats, y: Floats, flux: Floats, sky_variance: Floats) -> "StarField":
         """Return the same with more stars behind the others."""
@@ -163,7 +169,8 @@ def sky_variance(detected: Detected, x: Floats, y: Floats) -> Floats:
     ny, nx = detected.background.shape
     rows = np.clip(np.rint(y), 0, ny - 1).astype(np.int64)
     columns = np.clip(np.rint(x), 0, nx - 1).astype(np.int64)
-    return np.asarray(detected.noise.along(rows, columns), np.float64) ** 2
+    variance = np.asarray(detected.noise.along(rows, columns), np.float64) ** 2
+    return np.where(np.isfinite(variance), variance, detected.sky_noise**2)
 
 
 def variance_slope(light: Light, detected: Detected, chosen: Indices) -> float:

@@ -5,6 +5,7 @@ import numpy as np
 from reduction.image import Image
 from reduction.photometry.apertures import measure
 from reduction.photometry.detection import detect
+from reduction.photometry.psf import fit_psf, psf_fluxes
 
 SIDE_PIX, APART_PIX, SIGMA_PIX = 160, 24, 1.5
 
@@ -24,5 +25,9 @@ def warm() -> None:
         "electron",
     )
     detected = detect(image)
-    measure(image, detected)
+    apertures = measure(image, detected)
     detected.kron(image)
+    model = fit_psf(image, detected, apertures)
+    if model is None:
+        raise RuntimeError("the stars that kernels are warmed by tell no profile")
+    psf_fluxes(image, detected, apertures, model)

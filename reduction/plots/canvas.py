@@ -1,4 +1,8 @@
-"""Figures of matplotlib as PNG, one look for all; no window, no state shared between threads."""
+"""Figures of matplotlib as PNG, one look for all; no window, no state shared between threads.
+
+They have no ground of their own, and colours of middling lightness: they stand on dark pages as
+well as on bright ones.
+"""
 
 import io
 from dataclasses import dataclass
@@ -16,9 +20,12 @@ Axes = Any  # matplotlib's own, which has no types here
 DPI: Final = 110
 WIDTH_IN, HEIGHT_IN = 8.0, 5.0
 TALLEST: Final = 1.4  # of a map, against its width
-GOOD, BAD, LINE, FAINT = "#2563a8", "#c2410c", "#15803d", "#94a3b8"
+GOOD, BAD, LINE, FAINT = "#3f86cf", "#d9622b", "#2e9a57", "#8f98a3"
+INK, MEDIAN = "#85878b", "#a566c9"  # of words and frames; of a line that is to stand out from dots
+CLEAR: Final = "none"
+WASH: Final = "#85878b26"  # behind a legend that lies over dots
 MAP: Final = "viridis"
-DIVERGING: Final = "RdBu_r"
+DIVERGING: Final = "coolwarm"  # its middle is no white
 MOST_DOTS: Final = 20_000  # of one kind that a plot shows: more cannot be told apart
 
 
@@ -35,20 +42,36 @@ class Ink:
 
 def figure(rows: int = 1, columns: int = 1, *, height_in: float = HEIGHT_IN) -> tuple[Figure, Axes]:
     """Return a figure and its axes, ``(rows, columns)``."""
-    made = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout="constrained")
+    made = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout="constrained", facecolor=CLEAR)
     FigureCanvasAgg(made)
     axes = made.subplots(rows, columns, squeeze=False)
     for one in axes.ravel():
-        one.grid(visible=True, alpha=0.25, linewidth=0.6)
+        one.grid(visible=True, color=INK, alpha=0.25, linewidth=0.6)
         one.set_axisbelow(True)
     return made, axes
 
 
 def png(made: Figure) -> bytes:
-    """Return a figure as PNG."""
+    """Return a figure as PNG, whose ground is transparent."""
+    for axes in made.axes:
+        _ink(axes)
     out = io.BytesIO()
     made.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
+
+
+def _ink(axes: Axes) -> None:
+    """Give what stands around axes, or along a scale of colours, the colour of words."""
+    axes.patch.set_facecolor(CLEAR)
+    axes.tick_params(which="both", colors=INK)
+    for spine in axes.spines.values():
+        spine.set_edgecolor(INK)
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        text.set_color(INK)
+    if (box := axes.get_legend()) is not None:
+        box.get_frame().set(alpha=None, facecolor=WASH, edgecolor=CLEAR)
+        for text in box.get_texts():
+            text.set_color(INK)
 
 
 def dots(axes: Axes, x: Floats, y: Floats, ink: Ink) -> None:
@@ -119,7 +142,7 @@ def value_map(
             low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
         drawn = axes.scatter(
             places[0][known], places[1][known], c=values[known], s=18, vmin=low, vmax=high,
-            cmap=DIVERGING if is_signed else MAP, edgecolors="#00000055", linewidths=0.3,
+            cmap=DIVERGING if is_signed else MAP, edgecolors=INK, linewidths=0.6,
         )  # fmt: skip
         made.colorbar(drawn, ax=axes, label=words[1], shrink=0.85)
     else:
@@ -147,7 +170,10 @@ def nothing(axes: Axes, why: str = "nothing to show") -> None:
     axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=FAINT)
 
 
-def legend(axes: Axes) -> None:
-    """Say what the marks are, where any has a name."""
-    if axes.get_legend_handles_labels()[0]:
+def legend(axes: Axes, *, is_below: bool = False) -> None:
+    """Say what the marks are, where any has a name; below the axes where a picture fills them."""
+    named = len(axes.get_legend_handles_labels()[0])
+    if named and is_below:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=named, fontsize=8)
+    elif named:
         axes.legend(loc="best", fontsize=8)

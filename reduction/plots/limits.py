@@ -7,6 +7,7 @@ from reduction.plots.canvas import (
     FAINT,
     GOOD,
     LINE,
+    MEDIAN,
     Bits,
     Floats,
     Ink,
@@ -63,7 +64,7 @@ def limit_sn(
     lit = signal > 0
     dots(one, mag[lit & is_flagged], signal[lit & is_flagged], Ink(BAD, 8, 0.5, "flagged"))
     dots(one, mag[lit & ~is_flagged], signal[lit & ~is_flagged], Ink(GOOD, 8, 0.6, "clean"))
-    one.plot(*model, color="#111827", linewidth=1.2, label="expected of a star")
+    one.plot(*model, color=MEDIAN, linewidth=1.2, label="expected of a star")
     one.axhline(limit[0], color=FAINT, linewidth=1)
     if limit[1] is not None:
         one.axvline(limit[1], color=LINE, linewidth=1.4, label=f"limit {limit[1]:.2f}")

@@ -25,6 +25,7 @@ from reduction.plots.canvas import (
 
 LARGEST_SIDE: Final = 1000  # of the image below the marks
 LEAST_SPREAD: Final = 1e-12
+ON_SKY: Final = ("#5fd08c", "#ffab4a")  # rings on the black of a sky: clean, flagged
 
 
 def objects_plot(plane: npt.NDArray[Any], places: tuple[Floats, Floats], is_flagged: Bits) -> bytes:
@@ -45,16 +46,17 @@ def objects_plot(plane: npt.NDArray[Any], places: tuple[Floats, Floats], is_flag
     prepare_map(axes, shape, f"{len(is_flagged)} objects, {np.count_nonzero(is_flagged)} flagged")
     step = max(1, -(-max(shape) // LARGEST_SIDE))
     small = np.arcsinh(_scaled(plane[::step, ::step]))
-    low, high = np.percentile(small, (1, 99.7))
+    low, high = np.percentile(small, (20, 99.7))
     extent = (-0.5, shape[1] - 0.5, -0.5, shape[0] - 0.5)
-    axes.imshow(small, origin="lower", extent=extent, cmap="gray_r", vmin=low, vmax=high)
+    axes.imshow(small, origin="lower", extent=extent, cmap="gray", vmin=low, vmax=high)
     axes.grid(visible=False)
-    for chosen, colour, label in ((~is_flagged, GOOD, "clean"), (is_flagged, BAD, "flagged")):
+    kinds = (~is_flagged, "clean"), (is_flagged, "flagged")
+    for (chosen, label), colour in zip(kinds, ON_SKY, strict=True):
         axes.scatter(
             places[0][chosen], places[1][chosen], s=34, facecolors="none", edgecolors=colour,
             linewidths=0.8, label=f"{label}: {np.count_nonzero(chosen)}",
         )  # fmt: skip
-    legend(axes)
+    legend(axes, is_below=True)
     return png(made)
 
 

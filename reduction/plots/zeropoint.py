@@ -10,6 +10,7 @@ from reduction.plots.canvas import (
     FAINT,
     GOOD,
     LINE,
+    MEDIAN,
     Axes,
     Bits,
     Floats,
@@ -103,7 +104,7 @@ def _running(axes: Axes, stars: ZeroPoints) -> None:
             at.append((step + 0.5) * BIN_MAG)
             level.append(float(np.median(stars.residual[inside])))
     if at:
-        axes.plot(at, level, color="#111827", linewidth=1, marker="s", markersize=4, label="median")
+        axes.plot(at, level, color=MEDIAN, linewidth=1, marker="s", markersize=4, label="median")
         legend(axes)
 
 

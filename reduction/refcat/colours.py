@@ -35,13 +35,13 @@ _GAIA: Final = (
         (0.0, 4.0),
         0.03167,
     ),
-    (System.JOHNSON, "I", (0.01753, 0.76, -0.0991), (-0.5, 4.5), np.nan),
-    (System.SDSS, "g", (0.2199, -0.6365, -0.1548, 0.0064), (0.3, 3.0), np.nan),
-    (System.SDSS, "r", (-0.09837, 0.08592, 0.1907, -0.1701, 0.02263), (0.0, 3.0), np.nan),
-    (System.SDSS, "i", (-0.293, 0.6404, -0.09609, -0.002104), (0.5, 2.0), np.nan),
-    (System.TWOMASS, "J", (0.01798, 1.389, -0.09338), (-0.5, 2.5), np.nan),
-    (System.TWOMASS, "H", (-0.1048, 2.011, -0.1758), (-0.5, 2.5), np.nan),
-    (System.TWOMASS, "Ks", (-0.0981, 2.089, -0.1579), (-0.5, 2.5), np.nan),
+    (System.JOHNSON, "I", (0.01753, 0.76, -0.0991), (-0.5, 4.5), 0.03765),
+    (System.SDSS, "g", (0.2199, -0.6365, -0.1548, 0.0064), (0.3, 3.0), 0.0745),
+    (System.SDSS, "r", (-0.09837, 0.08592, 0.1907, -0.1701, 0.02263), (0.0, 3.0), 0.03776),
+    (System.SDSS, "i", (-0.293, 0.6404, -0.09609, -0.002104), (0.5, 2.0), 0.04092),
+    (System.TWOMASS, "J", (0.01798, 1.389, -0.09338), (-0.5, 2.5), 0.04762),
+    (System.TWOMASS, "H", (-0.1048, 2.011, -0.1758), (-0.5, 2.5), 0.07805),
+    (System.TWOMASS, "Ks", (-0.0981, 2.089, -0.1579), (-0.5, 2.5), 0.08553),
 )
 
 
@@ -113,7 +113,8 @@ def gaia_relations() -> tuple[Transformation, ...]:
     References
     ----------
     Riello M. et al., 2021, A&A 649, A3, tables C.1 and C.2; B from table 5.9 of the Gaia DR3
-    documentation, section 5.5.1 (Carrasco & Bellazzini), which restates the others. Both tabulate
+    documentation, section 5.5.1 (Carrasco & Bellazzini), which restates the others and has the
+    scatters. Both tabulate
     ``G - X``; redder than BP - RP = 1.75 the one for B was made of giants.
     """
     paper = "Riello et al. 2021, A&A 649, A3; Gaia DR3 documentation 5.5.1"

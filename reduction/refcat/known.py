@@ -75,6 +75,17 @@ BHTOM: Final[Mapping[str, Survey]] = {
 _BHTOM_SPELLING: Final = {"GBP": "BP", "GRP": "RP", "K": "Ks"}
 
 
+def bhtom_survey(text: str) -> tuple[str, str] | None:
+    """Return survey and band of BHTOM's ``survey/band`` or ``survey``, whatever its letters' case.
+
+    The band is as it was written, empty where there is none; None is returned for what is no
+    survey of BHTOM.
+    """
+    name, _, band = text.strip().partition("/")
+    survey = next((known for known in BHTOM if known.lower() == name.strip().lower()), None)
+    return None if survey is None else (survey, band.strip())
+
+
 def bhtom_bands(survey: str, band: str) -> Names:
     """Return the bands, as catalogues here name them, of BHTOM's ``survey/band``.
 
@@ -84,10 +95,13 @@ def bhtom_bands(survey: str, band: str) -> Names:
     if survey not in BHTOM:
         return ()
     bands = BHTOM[survey].bands
-    if band == "any":
+    alike = [name for name in bands if name.lower() == band.lower()]
+    if band.lower() == "any":
         wanted = bands
     elif band in bands:
         wanted = (band,)
+    elif len(alike) == 1:
+        wanted = (alike[0],)
     else:
         wanted = tuple(letter for letter in band if letter in bands)
         wanted = wanted if len(wanted) == len(band) else ()
@@ -156,6 +170,20 @@ PRESETS: Final[Mapping[str, Preset]] = {
             _all(System.GAIA, "G", "BP", "RP"),
             2016.0,
         ),
+        # Synthetic magnitudes of Gaia's spectra, brought onto the standards (Montegriffo et al.
+        # 2023, A&A 674, A33). It has no column of errors.
+        Preset(
+            "vizier-gaiadr3syn",
+            "Gaia DR3 synthetic photometry, VizieR I/360/syntphot",
+            {
+                "ra": ("RA_ICRS", "_RAJ2000"),
+                "dec": ("DE_ICRS", "_DEJ2000"),
+                "id": ("Source",),
+                **{band: (f"{band}mag",) for band in ("U", *_BVRI, *"ugrizy")},
+            },
+            _all(System.JOHNSON, "U", *_BVRI) | _all(System.SDSS, *"ugriz") | {"y": System.PS1},
+            2016.0,
+        ),
         Preset(
             "gaia-archive",
             "Gaia (E)DR3, gaia_source of ESA's archive",
@@ -215,6 +243,13 @@ PRESETS: Final[Mapping[str, Preset]] = {
             "2MASS PSC, VizieR II/246/out",
             _vizier(*_J2000, {"J": "Jmag", "H": "Hmag", "Ks": "Kmag"}),
             _all(System.TWOMASS, "J", "H", "Ks"),
+            2000.0,
+        ),
+        Preset(
+            "vizier-vhs5",
+            "VHS DR5, VizieR II/367/vhs_dr5",
+            _vizier(*_J2000, {"J": "Jap3", "H": "Hap3", "Ks": "Ksap3"}),
+            _all(System.VISTA, "J", "H", "Ks"),
             2000.0,
         ),
         Preset(

@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from reduction.refcat.build import Progress, Spec, build
 from reduction.refcat.columns import Chunk, Cleaner, ColumnMap, Counts
-from reduction.refcat.coverage import Coverage
+from reduction.refcat.coverage import Coverage, joined
 from reduction.refcat.errors import BadCatalogueError
 from reduction.refcat.meta import Meta, Source
 from reduction.refcat.readers import CatalogueFile, open_file
+from reduction.refcat.store import Catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,14 @@ class Loading:
     coverage: Coverage | None = None
 
 
-def load(folder: Path, files: Sequence[Path], what: Loading, progress: Progress) -> Meta:
+def load(
+    folder: Path,
+    files: Sequence[Path],
+    what: Loading,
+    progress: Progress,
+    *,
+    kept: Catalogue | None = None,
+) -> Meta:
     """Make a catalogue of files, in place of the one in its folder.
 
     Parameters
@@ -50,6 +59,9 @@ def load(folder: Path, files: Sequence[Path], what: Loading, progress: Progress)
         What they are.
     progress : callable
         Told a stage and how much of it is done.
+    kept : Catalogue, optional
+        Whose stars and sky go in too, those of the folder as it is; a star that is in both is
+        taken as it was.
 
     Returns
     -------
@@ -59,7 +71,8 @@ def load(folder: Path, files: Sequence[Path], what: Loading, progress: Progress)
     Raises
     ------
     BadCatalogueError
-        If a file is none, or lacks a column, or holds no star; the old catalogue stays.
+        If a file is none, or lacks a column, or holds no star, or has other columns than what is
+        kept; the old catalogue stays.
     """
     with ThreadPoolExecutor(max_workers=1) as pool:
         reading = _Reading(files, what.columns, progress)
@@ -73,7 +86,28 @@ def load(folder: Path, files: Sequence[Path], what: Loading, progress: Progress)
             lambda: reading.sources(hashes),
             reading.left_out,
         )
-        return build(folder, reading.chunks(), spec, progress)
+        if kept is None:
+            return build(folder, reading.chunks(), spec, progress)
+        _check_alike(kept, reading.found)
+        chunks = chain(kept.chunks(), reading.chunks())
+        return build(folder, chunks, _with(kept, spec), progress)
+
+
+def _check_alike(kept: Catalogue, found: dict[str, str]) -> None:
+    if kept.meta.columns.keys() != found.keys():
+        only = ", ".join(sorted(kept.meta.columns.keys() ^ found.keys()))
+        raise BadCatalogueError(
+            f"the catalogue {kept.meta.name} and what is to be added to it do not have the same "
+            f"columns: {only}"
+        )
+
+
+def _with(kept: Catalogue, spec: Spec) -> Spec:
+    """Return what a catalogue says of itself that has the stars of another too."""
+    known = kept.coverage
+    coverage = known if spec.coverage is None else joined([known, spec.coverage])
+    sources = spec.sources
+    return replace(spec, coverage=coverage, sources=lambda: [*kept.meta.sources, *sources()])
 
 
 class _Reading:

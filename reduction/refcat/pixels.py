@@ -10,8 +10,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units as u
-from astropy_healpix import core
 
 from reduction.refcat.geometry import Floats
 from reduction.refcat.regions import Cone
@@ -71,18 +69,26 @@ def n_pixels(order: int) -> int:
 
 def nested_of(ra_deg: Floats, dec_deg: Floats, order: int) -> Pixels:
     """Return the nested pixel of each position, degrees."""
+    from astropy import units as u  # slow imports, and few processes need them
+    from astropy_healpix import core
+
     lon, lat = ra_deg * u.deg, dec_deg * u.deg
     return np.asarray(core.lonlat_to_healpix(lon, lat, 2**order, order="nested"), np.int64)
 
 
 def centres_of(pixels: Pixels, order: int) -> tuple[Floats, Floats]:
     """Return RA and Dec, degrees, of the middles of nested pixels."""
+    from astropy import units as u
+    from astropy_healpix import core
+
     lon, lat = core.healpix_to_lonlat(pixels, 2**order, order="nested")
     return np.asarray(lon.to_value(u.deg)), np.asarray(lat.to_value(u.deg))
 
 
 def neighbours_of(pixels: Pixels, order: int) -> Pixels:
     """Return the up to eight neighbours of nested pixels, ``(8, n)``; -1 where there is none."""
+    from astropy_healpix import core
+
     with np.errstate(invalid="ignore"):  # it warns where a pixel has seven
         return np.asarray(core.neighbours(pixels, 2**order, order="nested"), np.int64)
 
@@ -113,6 +119,8 @@ def cover(cone: Cone, order: int) -> Ranges:
     Ranges
         Of nested pixels.
     """
+    from astropy_healpix import core
+
     nside = 2**order
     ring = np.arange(*_rings(cone, nside), dtype=np.int64)
     from_pole = np.minimum(ring, 4 * nside - ring)

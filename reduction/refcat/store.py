@@ -5,7 +5,7 @@ it has its name, because it is renamed into place whole; a reader takes the newe
 has mapped, so that it never sees half of one and half of another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self
@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from reduction.refcat.columns import Chunk
 from reduction.refcat.coverage import Coverage
 from reduction.refcat.errors import BadCatalogueError, NoMagnitudeError, NotCoveredError
 from reduction.refcat.geometry import Floats, moved
@@ -162,6 +163,12 @@ class Catalogue:
             self.meta.epoch,
             1.0,
         )
+
+    def chunks(self, n_rows: int = 1 << 18) -> Iterator[Chunk]:
+        """Yield every column of all stars, a piece at a time, as a catalogue is built of them."""
+        for first in range(0, self.meta.rows, n_rows):
+            rows = slice(first, first + n_rows)
+            yield {name: self._take(name, rows) for name in self.meta.columns}
 
     def damage(self) -> list[str]:
         """Return the columns whose values are not those that were written; reads all of them."""

@@ -8,6 +8,8 @@ from reduction.astrometry.solution import Pointing, SkyList, StarList
 from reduction.astrometry.tangent import to_sky
 from reduction.astrometry.wcs import Floats, TanSip
 
+ON_FRAME = 0.75  # widths of a frame from its middle: its corners, and what distortion brings there
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -79,10 +81,11 @@ def make_field(rng: np.random.Generator, recipe: Recipe) -> Field:
     radius, angle = reach_deg * np.sqrt(rng.random(n)), rng.uniform(0, 2 * np.pi, n)
     ra, dec = to_sky(radius * np.cos(angle), radius * np.sin(angle), truth.crval)
     mag = np.sort(20 + np.log10(rng.random(n)) / 0.45)
+    near = radius < ON_FRAME * width_deg  # most of a wide catalogue is far off the frame
     off, towards = recipe.pointing_off * width_deg * rng.random(), rng.uniform(0, 2 * np.pi)
     at = to_sky(np.array([off * np.cos(towards)]), np.array([off * np.sin(towards)]), truth.crval)
     return Field(
-        stars=_seen(rng, recipe, truth.pixel(ra, dec), mag),
+        stars=_seen(rng, recipe, truth.pixel(ra[near], dec[near]), mag[near]),
         catalogue=SkyList(ra, dec),
         pointing=Pointing(
             float(at[0][0]),

@@ -18,11 +18,12 @@ from scripts.benchmarks.table import print_table, rows_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OURS = (
-    "scan", "scan_astropy", "rescan", "floor_rescan", "combine_clip", "combine_cold",
+    "scan", "scan_astropy", "floor_scan", "rescan", "floor_rescan", "combine_clip",
     "floor_combine", "combine_median", "median_numpy", "detrend", "floor_detrend", "cosmics",
     *sky.ARMS, *frame_cones.ARMS,
 )  # fmt: skip
 FULL = ("night", "floor_night")
+COLD = ("combine_cold",)  # loads nothing that the others need
 SIRIL = ("siril_stack", "siril_calibrate")
 CCDPROC = ("ccdproc_scan", "ccdproc_combine", "ccdproc_detrend")
 SCRAPPY = ("scrappy",)
@@ -30,7 +31,8 @@ SCRAPPY = ("scrappy",)
 SKY_MODULES = (("sep", "sep"), ("twirl", "twirl"), ("statsmodels", "zero_points_rlm"),
                ("astropy", "cones_astropy"))  # fmt: skip
 SKY_PROGRAMS = (("source-extractor", "sextractor"), ("sex", "sextractor"),
-                ("solve-field", "solve_field"), ("solve-field", "solve_field_blind"))  # fmt: skip
+                ("solve-field", "solve_field"), ("solve-field", "solve_field_whole"),
+                ("solve-field", "solve_field_blind"))  # fmt: skip
 INSTALL = (
     "peers that are not installed are left out; all of them: scripts/bench --install-peers "
     "(and, as root, apt install siril source-extractor astrometry.net)"
@@ -84,6 +86,10 @@ def commands(folder: Path, *, quick: bool) -> dict[str, Sequence[str]]:
     made: dict[str, Sequence[str]] = {
         name: (sys.executable, "-m", "scripts.benchmarks.ours", name, str(folder)) for name in ours
     }
+    made |= {
+        name: (sys.executable, "-m", "scripts.benchmarks.combining", name, str(folder))
+        for name in COLD
+    }
     script, python = str(ROOT / "scripts" / "benchmarks" / "peers.py"), peers_python()
     if shutil.which("siril-cli"):
         made |= {name: (sys.executable, script, name, str(folder)) for name in SIRIL}
@@ -93,6 +99,12 @@ def commands(folder: Path, *, quick: bool) -> dict[str, Sequence[str]]:
     made |= sky_peers(folder, python)
     has_drf = python is not None and has(python, "rest_framework") and has(python, "gunicorn")
     return made | lists.commands(folder, python if has_drf else None)
+
+
+def peers_with_sep() -> str | None:
+    """Return the interpreter that has sep, if there is one."""
+    python = peers_python()
+    return python if python is not None and has(python, "sep") else None
 
 
 def sky_peers(folder: Path, python: str | None) -> dict[str, Sequence[str]]:
@@ -139,7 +151,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     quick = options.quick
     if options.accuracy:
-        accuracy.tell(accuracy.measured(quick=quick), options.json)
+        accuracy.tell(accuracy.measured(quick=quick, peers=peers_with_sep()), options.json)
         return
     folder = options.folder or instance() / "bench" / ("quick" if quick else "full")
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def _make(place: Path) -> None:
 
 
 def _table(rng: np.random.Generator) -> Any:  # noqa: ANN401 - the library is loaded by arms alone
-    from reduction.photometry.catalogue import HEALPIX_ORDER, SourceTable
+    from reduction.photometry.sourcetable import HEALPIX_ORDER, SourceTable
     from reduction.refcat.pixels import nested_of
 
     half = SIDE_DEG / 2

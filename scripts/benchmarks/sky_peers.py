@@ -1,10 +1,12 @@
 """Other programs on the same sources, fields, stars and cones. Run by the peers' interpreter."""
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,10 @@ RIGHT_DEG = 0.001
 SEXTRACTOR = """CATALOG_NAME {out}
 CATALOG_TYPE FITS_1.0
 PARAMETERS_NAME {folder}/list.param
-FILTER_NAME {folder}/gauss.conv
+FILTER_NAME {folder}/list.conv
 DETECT_MINAREA 5
-DETECT_THRESH 4.0
-ANALYSIS_THRESH 4.0
+DETECT_THRESH 1.5
+ANALYSIS_THRESH 1.5
 THRESH_TYPE RELATIVE
 FILTER Y
 DEBLEND_NTHRESH 32
@@ -36,9 +38,10 @@ GAIN 1.0
 NTHREADS 1
 VERBOSE_TYPE QUIET
 """
-COLUMNS = "XWIN_IMAGE YWIN_IMAGE ERRAWIN_IMAGE FLUX_ISO FLUX_APER FLUXERR_APER FLUX_RADIUS"
-SHAPES = "A_IMAGE B_IMAGE THETA_IMAGE FWHM_IMAGE FLAGS"
-GAUSS = "CONV NORM\n1 2 1\n2 4 2\n1 2 1\n"
+COLUMNS = "X_IMAGE Y_IMAGE XWIN_IMAGE YWIN_IMAGE ERRAWIN_IMAGE FLUX_ISO FLUX_APER FLUXERR_APER"
+SHAPES = "FLUX_RADIUS A_IMAGE B_IMAGE THETA_IMAGE FWHM_IMAGE FLAGS"
+C_ALONE = ("--no-remove-lines", "--uniformize", "0")  # of solve-field's programs
+GAUSS = (1.0, 2.0, 1.0)  # its own filter: 4 sigma after it are 1.5 of an unfiltered pixel
 
 
 def sep_detect(meter: Meter, folder: Path) -> None:
@@ -66,21 +69,70 @@ def sep_detect(meter: Meter, folder: Path) -> None:
 
 def sextractor(meter: Meter, folder: Path) -> None:
     """Find sources with SExtractor; the figure is that of its process."""
+    with tempfile.TemporaryDirectory() as work:
+        frame = folder / "science" / "calibrated.fits"
+        command, out = sextracting(frame, Path(work), GAUSS, {})
+        meter.time(lambda: subprocess.run(command, check=True, capture_output=True))
+        meter.note(sources=len(listed(out)))
+
+
+def sextracting(
+    frame: Path, work: Path, taps: Sequence[float], changed: Mapping[str, object]
+) -> tuple[list[str], Path]:
+    """Return the command that finds the sources of a frame, and where it will write them."""
     program = shutil.which("source-extractor") or shutil.which("sex")
     if program is None:
         sys.exit("SExtractor is not installed")
+    out = work / "out.fits"
+    rows = "\n".join(" ".join(f"{a * b:.6g}" for b in taps) for a in taps)
+    (work / "list.conv").write_text(f"CONV NORM\n{rows}\n")
+    (work / "list.param").write_text("\n".join([*COLUMNS.split(), *SHAPES.split()]))
+    settings = work / "list.sex"
+    settings.write_text(SEXTRACTOR.format(out=out, folder=work))
+    words = [word for name, value in changed.items() for word in (f"-{name}", str(value))]
+    return [program, str(frame), "-c", str(settings), *words], out
+
+
+def listed(path: Path) -> np.ndarray:
+    """Return the table SExtractor wrote."""
     from astropy.io import fits
 
-    with tempfile.TemporaryDirectory() as work:
-        out = Path(work) / "out.fits"
-        (Path(work) / "list.param").write_text("\n".join([*COLUMNS.split(), *SHAPES.split()]))
-        (Path(work) / "gauss.conv").write_text(GAUSS)
-        settings = Path(work) / "bench.sex"
-        settings.write_text(SEXTRACTOR.format(out=out, folder=work))
-        frame = str(folder / "science" / "calibrated.fits")
-        command = [program, frame, "-c", str(settings)]
-        meter.time(lambda: subprocess.run(command, check=True, capture_output=True))
-        meter.note(sources=len(fits.getdata(out, 1)))
+    return np.asarray(fits.getdata(path, 1))
+
+
+def sextractor_list(meter: Meter, folder: Path) -> None:
+    """Write the places of the sources SExtractor finds on a frame, looked through as it is told."""
+    task = json.loads((folder / "task.json").read_text())
+    changed = {
+        "DETECT_THRESH": task["threshold"], "DETECT_MINAREA": task["min_pixels"],
+        "BACK_SIZE": task["mesh"], "DEBLEND_MINCONT": task["contrast"],
+    }  # fmt: skip
+    command, out = sextracting(folder / "frame.fits", folder, task["taps"], changed)
+    subprocess.run(command, check=True, capture_output=True)
+    found = listed(out)
+    np.save(
+        folder / "sextractor_list.npy", np.column_stack([found["X_IMAGE"], found["Y_IMAGE"]]) - 1
+    )
+    meter.note(sources=len(found))
+
+
+def sep_list(meter: Meter, folder: Path) -> None:
+    """Write the places of the sources sep finds on a frame, looked through as it is told."""
+    import sep
+    from astropy.io import fits
+
+    task = json.loads((folder / "task.json").read_text())
+    data = fits.getdata(folder / "frame.fits").astype(np.float32)
+    sep.set_extract_pixstack(3_000_000)
+    sep.set_sub_object_limit(8192)
+    sky = sep.Background(data, bw=task["mesh"], bh=task["mesh"])
+    found = sep.extract(
+        data - sky.back(), task["threshold"], err=sky.rms(), minarea=task["min_pixels"],
+        filter_kernel=np.outer(task["taps"], task["taps"]), filter_type="conv",
+        deblend_cont=task["contrast"],
+    )  # fmt: skip
+    np.save(folder / "sep_list.npy", np.column_stack([found["x"], found["y"]]))
+    meter.note(sources=len(found))
 
 
 def twirl_solve(meter: Meter, folder: Path) -> None:
@@ -115,8 +167,12 @@ def is_right(wcs: object, field: object) -> int:
     return int(np.hypot(east * np.cos(np.radians(true_dec)), float(dec) - true_dec) < RIGHT_DEG)
 
 
-def solve_field(meter: Meter, folder: Path, kind: str) -> None:
-    """Solve fields with solve-field and an index of the same stars; the figure is all processes."""
+def solve_field(meter: Meter, folder: Path, kind: str, *, is_whole: bool = False) -> None:
+    """Solve fields with solve-field and an index of the same stars; the figure is all processes.
+
+    As it is run it also uniformises the list and takes lines out of it, by Python programs of its
+    own; without them its C programs are timed alone.
+    """
     from astropy.io import fits
     from astropy.wcs import WCS
 
@@ -137,7 +193,9 @@ def solve_field(meter: Meter, folder: Path, kind: str) -> None:
         def solve_all() -> None:
             for path, config in zip(fields, settings, strict=True):
                 command = solving(program, path, config, is_hinted=kind == "hinted")
-                subprocess.run([*command, "--dir", work], check=False, capture_output=True)
+                command += ["--dir", work, *([] if is_whole else C_ALONE)]
+                command.append(str(path.with_suffix(".xyls")))
+                subprocess.run(command, check=False, capture_output=True)
 
         meter.time(solve_all)
         right = 0
@@ -151,11 +209,9 @@ def solve_field(meter: Meter, folder: Path, kind: str) -> None:
 
 
 def solving(program: str, path: Path, config: Path, *, is_hinted: bool) -> list[str]:
-    """Return the command that solves one list."""
+    """Return the command that solves a list, which is to follow."""
     words = ["--config", str(config), "--x-column", "X", "--y-column", "Y", "--no-plots"]
     words += ["--width", str(SIDE), "--height", str(SIDE), "--overwrite", "--cpulimit", "60"]
-    # Without its Python, which uniformises lists and takes lines out at a second a field.
-    words += ["--no-remove-lines", "--uniformize", "0"]
     if is_hinted:
         field = np.load(path)
         ra, dec = field["pointing"].tolist()
@@ -163,7 +219,7 @@ def solving(program: str, path: Path, config: Path, *, is_hinted: bool) -> list[
         words += ["--ra", str(ra), "--dec", str(dec), "--radius", str(SIDE * scale / 3600)]
         words += ["--scale-units", "arcsecperpix"]
         words += ["--scale-low", str(0.98 * scale), "--scale-high", str(1.02 * scale)]
-    return [program, *words, str(path.with_suffix(".xyls"))]
+    return [program, *words]
 
 
 def zero_points_rlm(meter: Meter, folder: Path) -> None:
@@ -223,8 +279,11 @@ def cones_astropy(meter: Meter, folder: Path) -> None:
 ARMS: dict[str, Arm] = {
     "sep": sep_detect,
     "sextractor": sextractor,
+    "sep_list": sep_list,
+    "sextractor_list": sextractor_list,
     "twirl": twirl_solve,
     "solve_field": lambda meter, folder: solve_field(meter, folder, "hinted"),
+    "solve_field_whole": lambda meter, folder: solve_field(meter, folder, "hinted", is_whole=True),
     "solve_field_blind": lambda meter, folder: solve_field(meter, folder, "blind"),
     "zero_points_rlm": zero_points_rlm,
     "cones_astropy": cones_astropy,

@@ -49,6 +49,7 @@ LIST = "frames list, 1000 pages of 100 over HTTP, server"
 COMPARISONS = (
     Comparison(SCAN, "astropy getheader", "scan", "scan_astropy", 1 / 12),
     Comparison(SCAN, "ccdproc.ImageFileCollection", "scan", "ccdproc_scan", 1 / 30),
+    Comparison(SCAN, "floor: open, read two blocks, stat", "scan", "floor_scan", 10.0),
     Comparison("rescan, nothing new", "floor: list and stat", "rescan", "floor_rescan", 2.0),
     Comparison(CLIP, "Siril stack rej", "combine_clip", "siril_stack", 1 / 12),
     Comparison(
@@ -69,6 +70,7 @@ COMPARISONS = (
     Comparison(SOURCES, "SExtractor", "detect", "sextractor", 0.6),
     Comparison(POINTED, "twirl", "solve", "twirl", 1 / 15),
     Comparison(POINTED, "solve-field, C alone", "solve", "solve_field", 1 / 8),
+    Comparison(POINTED, "solve-field as it is run", "solve", "solve_field_whole", 1 / 80),
     Comparison(BLIND, "solve-field, C alone", "solve_blind", "solve_field_blind", 1 / 3),
     Comparison("50 zero points with a colour term", "statsmodels RLM, clipped", "zero_points",
                "zero_points_rlm", 1.0),

@@ -7,6 +7,8 @@ from flask import Flask
 from app.services import refcats
 from reduction.simulate import NightParams, reference_catalogue, star_fields
 from reduction.simulate.truth import write_table
+from tests.app.services import vizierdouble
+from tests.app.services.vizierdouble import VizierDouble, stars_around
 
 
 def run(app: Flask, *words: str) -> Result:
@@ -43,6 +45,26 @@ def test_quads_are_made_of_all_catalogues_or_of_those_named(app: Flask, csv: Pat
     assert [line.partition(":")[0] for line in told] == ["one", "two"]
     assert run(app, "quads", "two").output.startswith("two: quads of 0.0 MB")
     assert "not loaded" in run(app, "quads", "three").output
+
+
+def test_a_check_names_what_is_no_more_as_it_was_loaded(app: Flask, csv: Path) -> None:
+    for name in ("one", "two", "three"):
+        run(app, "load", str(csv), "--name", name, "--columns", "ra=RA,dec=DE,V=Vmag")
+    for name, file in (("one", "V.npy"), ("three", "meta.json")):
+        path = next(refcats.open_catalogue(name).folder.glob(file))
+        path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+
+    checked = run(app, "check", "one", "two")
+
+    assert checked.exit_code == 1
+    assert checked.output.splitlines() == [
+        "one: damaged in 1 column: V",
+        "two: whole",
+        "Error: load again: one",
+    ]
+    assert run(app, "check", "two").exit_code == 0
+    assert "three: " in run(app, "check", "three").output
+    assert "not loaded" in run(app, "check", "four").output
 
 
 def test_coverage_tells_the_sky_and_a_place_in_it(app: Flask, csv: Path) -> None:
@@ -100,3 +122,24 @@ def test_catalogue_of_a_simulated_night_loads_by_its_preset(app: Flask, tmp_path
     assert sorted(stars.star_id.tolist()) == sorted(sky.star_id.tolist())
     order = stars.star_id.argsort()
     assert abs(stars.dec_deg[order] - sky.dec_deg[sky.star_id.argsort()]).max() * 3600 < 1e-3
+
+
+def test_stars_are_fetched_for_a_night_without_the_internet(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = VizierDouble(stars_around(150.0, 20.0))
+    vizierdouble.install(monkeypatch, double)
+
+    fetched = run(app, "fetch", "atlas", "--at", "150,20,0.2")
+    again = run(app, "fetch", "atlas", "--at", "150.01,20.01,0.2")
+    beyond = run(app, "fetch", "ps1", "--at", "150,-60,0.2")
+    nonsense = run(app, "fetch", "atlas", "--at", "here")
+
+    assert fetched.exit_code == 0
+    assert fetched.output.startswith("VizieR gave ")
+    assert again.output.startswith("VizieR was asked before and gave ")
+    assert len(double.asked) == 1
+    assert "atlas-online: ATLAS-REFCAT2" in run(app, "list").output
+    assert (beyond.exit_code, nonsense.exit_code) == (1, 1)
+    assert "reaches from declination -30 to +90 only" in beyond.output
+    assert "--at takes RA,DEC,RADIUS in degrees" in nonsense.output

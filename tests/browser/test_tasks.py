@@ -41,6 +41,12 @@ def wide_by(page: Page) -> int:
     return width
 
 
+def top_of(page: Page, selector: str) -> float:
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    return box["y"]
+
+
 def state(page: Page) -> str:
     return page.locator("h1 .tag").inner_text()
 
@@ -52,6 +58,7 @@ def test_dropped_image_is_corrected_measured_and_deleted(
     sign_in(page, "/tasks/")
     page.get_by_role("link", name="New task").click()
     expect(page.get_by_text("Drop a FITS file here")).to_be_visible()
+    page.wait_for_load_state()  # the script that catches files is there
     page.evaluate(_DROP, [image.name, base64.b64encode(image.read_bytes()).decode()])
     expect(page.locator("[data-drop-name]")).to_have_text(image.name)
     page.get_by_label("Title").fill("Demo field")
@@ -104,6 +111,7 @@ def test_dropped_image_is_corrected_measured_and_deleted(
     page.get_by_role("link", name=re.compile("^Task ")).click()
     page.set_viewport_size({"width": 390, "height": 844})
     assert wide_by(page) <= 0
+    assert top_of(page, ".found") < top_of(page, ".task-image") < top_of(page, "#inspect")
     page.once("dialog", lambda dialog: dialog.dismiss())
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name=re.compile("^Demo field"))).to_be_visible()

@@ -58,6 +58,8 @@ def test_a_nights_plots_show_tell_and_lead_to_frames(page: Page, watch: Watch) -
     page.get_by_role("link", name="Trends").click()
     plots = page.locator(".plot")
     expect(plots.locator("canvas")).to_have_count(7)
+    table = page.locator(".table-box.tall")
+    assert table.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
     zero_point = plots.nth(3)
     assert drawn(zero_point, _RED) > 50
     assert drawn(zero_point, _TEAL) > 50

@@ -9,7 +9,7 @@ from app.models import Frame
 from app.services import cone, source_files
 from reduction.astrometry.footprint import cells_of
 from reduction.astrometry.wcs import TanSip
-from reduction.photometry.catalogue import SourceTable
+from reduction.photometry.sourcetable import SourceTable
 from tests.reduction.photometry.fulltable import full_table
 from tests.reduction.photometry.sourcefiles import table_of, write
 

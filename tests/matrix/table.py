@@ -284,6 +284,10 @@ SOURCES: Final = {
         Call(everyone(), query=_PLACE | {"format": "csv"}, label="csv"),
         Call(everyone(INVALID), query={"ra": "north", "dec": "0"}, label="nowhere"),
     ),
+    ("sources.find_frames", "GET"): (
+        Call(everyone(), query={name: _PLACE[name] for name in ("ra", "dec")}),
+        Call(everyone(INVALID), query={"ra": "0", "dec": "100"}, label="nowhere"),
+    ),
     ("sources.send_sources", "GET"): (
         Call(who_sees(), "frame", _REDUCED, _FRAME),
         Call(who_sees(), "frame", _REDUCED, _FRAME, query={"format": "csv"}, label="csv"),
@@ -329,6 +333,7 @@ PAGES: Final = {
     ("pages.send_tile", "GET"): (Call(who_sees(), "frame", _FRAMES, _FRAME | _TILE),),
     ("pages.delete_frame", "POST"): (Call(_deletes, "frame", _FRAMES, _FRAME),),
     ("pages.toggle_frame_valid", "POST"): _frame(who_may_change()),
+    ("pages.reduce_frame", "POST"): _frame(who_may_change(OK, INVALID)),
     ("pages.comment_frame", "POST"): _frame(who_may_change(), form={"comment": "seen"}),
     ("pages.show_blocks", "GET"): (
         Call(everyone()),

@@ -35,6 +35,15 @@ def test_a_search_finds_and_counts_the_frames_they_see(world: World, caller: Cal
     assert page["next"] is None
 
 
+def test_the_frames_that_show_a_place_are_those_they_see(world: World, caller: Caller) -> None:
+    place = {name: ASKED[name] for name in ("ra", "dec")}
+
+    page = caller.client.get("/api/sources/frames/", query_string=place).get_json()
+
+    assert sorted(frame["id"] for frame in page["frames"]) == reduced(world, caller)
+    assert page["count"] == len(page["frames"])
+
+
 def test_a_page_of_a_search_ends_as_if_there_were_no_other_frames(
     world: World, caller: Caller
 ) -> None:

@@ -85,6 +85,16 @@ def test_string_is_joined_over_its_continue_cards() -> None:
 
     assert header.get("FILENAME") == "/storage/kmts.20180413.010449.fits"
     assert header.get("OTHER") == 1
+    assert list(header.cards()) == [
+        ("FILENAME", "/storage/kmts.20180413.010449.fits", "MEF Filename"),
+        ("OTHER", 1, ""),
+    ]
+
+
+def test_continue_card_that_continues_nothing_is_shown_as_it_is() -> None:
+    header = cards("OBJECT  = 'M 42'", "CONTINUE  'of another' / card")
+
+    assert [keyword for keyword, _, _ in header.cards()] == ["OBJECT", "CONTINUE"]
 
 
 def test_text_keeps_every_digit_as_written() -> None:

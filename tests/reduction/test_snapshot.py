@@ -6,7 +6,9 @@ from reduction.preview import DisplayLimits
 from reduction.snapshot import (
     MOST_SIDE_PIX,
     TooLargePictureError,
+    TooSmoothPictureError,
     View,
+    check,
     percentile_limits,
     smoothed,
     strip,
@@ -95,3 +97,16 @@ def test_image_is_made_smaller_before_it_is_smoothed(monkeypatch: pytest.MonkeyP
     take(np.ones((50, 100), np.float32), View(width=25, smooth_pix=8.0))
 
     assert asked == [((12, 25), 2.0)]
+
+
+def test_smoothing_that_takes_too_long_is_refused_with_what_does_not() -> None:
+    with pytest.raises(
+        TooSmoothPictureError, match=r"2000 pixels wide: ask for (\S+) at most"
+    ) as told:
+        check(2000, 2000, View(width=0, smooth_pix=100))
+    most = float(str(told.value).split("ask for ")[1].split()[0])
+
+    check(2000, 2000, View(width=0, smooth_pix=most))
+    check(2000, 2000, View(width=800, smooth_pix=100))  # a smaller picture
+    with pytest.raises(TooSmoothPictureError):
+        take(np.zeros((2000, 2000), np.float32), View(width=0, smooth_pix=100))

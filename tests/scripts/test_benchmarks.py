@@ -43,7 +43,7 @@ def test_memory_of_combining_is_what_it_holds_beside_its_result() -> None:
 
 
 def test_every_comparison_names_arms_that_exist() -> None:
-    known = {*bench.OURS, *bench.FULL, *bench.SIRIL, *bench.CCDPROC, *bench.SCRAPPY}
+    known = {*bench.OURS, *bench.FULL, *bench.COLD, *bench.SIRIL, *bench.CCDPROC, *bench.SCRAPPY}
     known |= {name for _, name in (*bench.SKY_MODULES, *bench.SKY_PROGRAMS)}
 
     named = {name for c in COMPARISONS for name in (c.ours, c.theirs)}
@@ -66,13 +66,13 @@ def test_every_arm_of_ours_runs_on_small_frames(tmp_path: Path) -> None:
     chosen = {
         name: command
         for name, command in bench.commands(tmp_path, quick=True).items()
-        if name in bench.OURS
+        if name in (*bench.OURS, *bench.COLD)
     }
 
     results = run_rounds(chosen, 1)
 
     assert {name: result.trouble for name, result in results.items() if result.trouble} == {}
-    wanted = {c.row for c in COMPARISONS if c.ours in bench.OURS}
+    wanted = {c.row for c in COMPARISONS if c.ours in (*bench.OURS, *bench.COLD)}
     assert {row.row for row in rows_of(results, quick=True)} >= wanted
     assert results["scan"].median("files") == 8
     assert results["cosmics"].median("hits") > 10

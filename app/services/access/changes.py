@@ -76,8 +76,9 @@ def check_change_block(user: User | None, block: Block) -> None:
     """
     if others_blocks(user, [block.id, *(child.id for child in block.children)]):
         raise NotAllowedError(
-            f"{NOT_ALLOWED} Some of its frames are another proposal's: reduce your own from your "
-            "proposal's page, or ask staff."
+            f"{NOT_ALLOWED} A block is processed whole, and some of its frames are another "
+            "proposal's. Have your own reduced one by one, with the button on the page of each, or "
+            "ask staff to process the block."
         )
 
 

@@ -17,7 +17,7 @@ from app.services import settings, source_files
 from tests.app.services.solvedframes import FIRST, make_showing, make_solved
 from tests.conftest import client_of
 from tests.factories import make_frame, make_user
-from tests.reduction.photometry.sourcefiles import frame_at, table_of
+from tests.reduction.photometry.sourcefiles import frame_at, of_before, table_of
 
 PLACE = (10.0, 20.0)
 HERE = {"ra": "10.0", "dec": "20.0", "radius": "5"}
@@ -55,6 +55,71 @@ def test_a_search_tells_the_sources_and_their_frames(client: FlaskClient) -> Non
     assert row["ra_deg"] == pytest.approx(10.0, abs=1e-9)
     assert row["sep_arcsec"] == pytest.approx(0.0, abs=1e-5)
     assert row["cat_mag"] is None  # not known
+    assert (row["mag_psf"], row["kind"]) == (18.0, "star")
+
+
+def test_frames_of_before_answer_beside_newer_ones_with_what_they_have(client: FlaskClient) -> None:
+    make_showing(*PLACE, WCS, mid_utc=FIRST)
+    x, y = WCS.pixel(np.array([10.0]), np.array([20.0]))
+    older = make_solved(WCS, of_before(table_of(WCS, x, y)), mid_utc=FIRST + timedelta(days=1))
+
+    rows = found(client)["results"]
+    text = client.get("/api/sources/", query_string=HERE | {"format": "csv"}).text
+    alone = client.get(f"/api/sources/{older.id}/?format=csv")
+
+    assert [row["kind"] for row in rows] == ["star", None]
+    assert [row["mag_psf"] for row in rows] == [18.0, None]
+    assert [row["mag"] for row in rows] == [18.0, 18.0]
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert [(line["kind"], line["mag_psf"]) for line in lines] == [("star", "18"), ("", "")]
+    assert alone.status_code == 200
+    assert "kind" not in next(csv.reader(io.StringIO(alone.text)))
+
+
+def test_frames_that_show_a_place_are_told_with_sources_there_or_without(
+    client: FlaskClient,
+) -> None:
+    there = make_showing(*PLACE, WCS, mid_utc=FIRST)
+    bare = make_solved(WCS, None, mid_utc=FIRST + timedelta(days=1), band="g")
+    make_showing(12.0, 20.0, frame_at((12.0, 20.0)))
+
+    place = {"ra": "00:40:00", "dec": "20"}
+    page = client.get("/api/sources/frames/", query_string=place).get_json()
+    green = client.get("/api/sources/frames/", query_string=place | {"band": "g"}).get_json()
+    late = client.get("/api/sources/frames/", query_string=place | {"end": "2026-11-20"}).get_json()
+
+    assert page["count"] == 2
+    assert [frame["id"] for frame in page["frames"]] == [there.id, bare.id]
+    assert page["frames"][1]["mjd"] == 61365.916666667
+    assert [frame["id"] for frame in green["frames"]] == [bare.id]
+    assert [frame["id"] for frame in late["frames"]] == [there.id]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"), [({"ra": ""}, "ra"), ({"dec": "-91"}, "dec"), ({"radius": "3"}, "radius")]
+)
+def test_frames_at_no_place_are_refused_by_field(
+    client: FlaskClient, asked: dict[str, str], field: str
+) -> None:
+    place = {"ra": "10", "dec": "20"}
+    answer = client.get("/api/sources/frames/", query_string=place | asked)
+
+    assert answer.status_code == 400
+    assert list(answer.get_json()) == [field]
+
+
+def test_a_band_nobody_knows_is_refused_with_those_there_are(
+    app: Flask, client: FlaskClient
+) -> None:
+    make_showing(*PLACE, WCS, band="r")
+    make_showing(*PLACE, WCS, band="Lum")
+
+    answer = client.get("/api/sources/", query_string=HERE | {"band": "rr"})
+
+    assert answer.status_code == 400
+    assert "those of the frames here: Lum, r" in answer.get_json()["band"][0]
+    assert found(client, band="Lum")["count"] == 1
+    assert found(client, band="i")["count"] == 0  # a filter nobody used yet
 
 
 @pytest.mark.parametrize(
@@ -267,3 +332,16 @@ def test_sources_of_no_frame_are_sent_to_those_alone_who_see_every_frame(
     address = f"/media/{source_files.relative(orphan)}"
 
     assert [status(one, address) for one in (client, member, staff_client)] == [404, 404, 200]
+
+
+def test_bands_of_hidden_frames_are_not_told(
+    secret: tuple[Frame, FlaskClient], client: FlaskClient
+) -> None:
+    frame, member = secret
+
+    theirs, ours = (
+        one.get("/api/sources/", query_string=HERE | {"band": "rr"}) for one in (client, member)
+    )
+
+    assert "none yet" in theirs.get_json()["band"][0]
+    assert f"frames here: {frame.band}" in ours.get_json()["band"][0]

@@ -16,7 +16,8 @@ from app.jobs import storing
 from app.models import Block, Frame, FrameCell, Job, JobState, User
 from app.services import cone, deletion, leftovers, products, refcats, settings, source_files
 from reduction.astrometry.footprint import cells_of
-from reduction.photometry.catalogue import NO_CELL, SourceTable
+from reduction.photometry.sorting import SourceKind
+from reduction.photometry.sourcetable import NO_CELL, SourceTable
 from tests.app.jobs.blockruns import SCI, done, file_of, make, product, run
 from tests.app.jobs.skynight import (
     CATALOGUE,
@@ -109,6 +110,25 @@ def test_places_magnitudes_and_matches_are_those_of_the_stars() -> None:
     assert table["is_wcs_star"].sum() > 15
     assert table.facts.zero_point_mag is not None
     assert table.facts.band == table.facts.light_band == "r"
+
+
+def test_stars_are_measured_by_their_profile_too_unless_nobody_wants_it(staff: User) -> None:
+    block = done(SCI)
+    table = source_files.read(product(block))
+    good = table["is_clean"] & (table["snr"] > 50)
+
+    settings.change("photometry", "psf", False, by=staff)
+    again(block)
+    without = source_files.read(product(block))
+
+    assert np.count_nonzero(good) > 20
+    pulls = (table["mag_psf"] - table["mag"])[good] / table["mag_error"][good]
+    assert np.median(np.abs(pulls)) < 1
+    assert np.median(table["kind"][good]) == SourceKind.STAR
+    assert np.median(table["share_psf"][good]) > 0.9
+    assert np.isnan(without["mag_psf"]).all()
+    assert np.array_equal(without["mag"], table["mag"])
+    assert np.array_equal(without["kind"], table["kind"])
 
 
 def test_the_cells_of_a_solved_frame_are_those_it_reaches_into() -> None:

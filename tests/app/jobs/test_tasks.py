@@ -221,6 +221,23 @@ def test_an_image_without_a_place_is_found_by_its_pointing_or_by_what_is_given(
         assert task.config["zp"] == pytest.approx(ZERO_POINT, abs=0.02)
 
 
+def test_a_search_that_finds_nothing_says_what_was_searched_and_what_to_try(
+    app: Flask, observer: User, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    load_stars(make_field(rng, 30))
+    path = write_field(make_field(rng, 30), tmp_path / "bare.fits", rng, has_place=False)
+    blind = {"blind_match_wcs": True, "blind_match_center": "150 20", "blind_match_sr0": 0.3}
+    scales = {"blind_match_ps_lo": 0.5, "blind_match_ps_up": 0.7}
+    task = make_task(observer, path, blind | scales, tmp_path)
+
+    run(task, "photometry", by=observer)
+
+    assert task.state == "photometry_failed"
+    log = text_of(task, "photometry.log")
+    assert "within 0.3 degrees of 150.0000 +20.0000 at 0.5 to 0.7 arcsec a pixel" in log
+    assert "206.265 times a pixel's micrometres" in log
+
+
 def test_without_inspection_photometry_believes_the_header(
     image: Path, observer: User, tmp_path: Path
 ) -> None:
@@ -232,6 +249,21 @@ def test_without_inspection_photometry_believes_the_header(
     assert "as its header says, not refined" in text_of(task, "photometry.log")
     assert task.config["zp"] == pytest.approx(ZERO_POINT, abs=0.02)
     assert "sn" not in task.config
+
+
+def test_targets_are_measured_without_an_inspection_too(
+    catalogue: Field, image: Path, observer: User, tmp_path: Path
+) -> None:
+    lines = f"{target_at(catalogue, 3)}\nnobody's star"
+    task = make_task(observer, image, {"target": lines}, tmp_path)
+
+    run(task, "photometry", by=observer)
+
+    measured = Table.read(task_files.folder(task) / "target.vot")
+    assert measured["mag_calib"][0] == pytest.approx(catalogue.mag[3], abs=0.05)
+    (target,) = task.config["targets"]
+    assert f"{target['ra']:.7f} {target['dec']:+.7f}" == target_at(catalogue, 3)
+    assert 'target left out: "nobody\'s star" is no object' in text_of(task, "photometry.log")
 
 
 def test_a_failing_step_says_why_and_is_the_last(
@@ -253,10 +285,11 @@ def test_a_failing_step_says_why_and_is_the_last(
 
 
 @pytest.mark.parametrize(("config", "said"), [
-    ({"sn": "many"}, "sn: 'many' cannot be used"),
     ({"filter": "J"}, "cannot calibrate J"),
     ({"filter": "Banana"}, "filter: 'Banana' is none that is known here; it is one of U B V"),
     ({"time": "yesterday"}, "time: 'yesterday' is none"),
+    ({"filter": "r", "cat_name": "GaiaSP/V"}, "it takes GaiaSP/r or GaiaSP/any where the filter"),
+    ({"cat_name": "2MASS/V"}, "2MASS has no band 'V'"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_used_are_named_in_the_log(
     image: Path, observer: User, tmp_path: Path, config: dict[str, Any], said: str

@@ -8,6 +8,7 @@ from flask import Flask
 
 from app import paths
 from app.jobs import worker
+from reduction import warm as warming
 
 
 @pytest.mark.parametrize("taken", [0, 1])
@@ -27,7 +28,7 @@ def test_part_that_another_worker_compiles_comes_last(
             release.start()  # only now: a worker that waits before would wait for ever
 
     parts = (lambda: part(0), lambda: part(1))
-    monkeypatch.setattr(worker.warming, "PARTS", parts)
+    monkeypatch.setattr(warming, "PARTS", parts)
     worker.warm(places)
 
     assert done == [free, taken]

@@ -194,3 +194,19 @@ def test_who_did_what_is_on_the_page_of_block_and_frame(browser: Browser, observ
     assert f"{observer.display_name} set invalid" in page
     assert "what was reduced stays" in page
     assert f"{observer.display_name} set invalid" in browser.text(f"/frames/{frame.id}/")
+
+
+def test_what_all_results_of_a_block_lack_is_said_once(browser: Browser) -> None:
+    raws = [make_frame("science") for _ in range(2)]
+    block = make_block("sci", raws)
+    lacking = [
+        make_frame("science", level=2, missing=[f"no flat in r (none of {n} s)"]) for n in (3, 60)
+    ]
+    with transaction():
+        for entry, product in zip(block.entries, lacking, strict=True):
+            entry.product_id = product.id
+
+    page = browser.text(f"/blocks/{block.id}/")
+
+    assert page.count("no flat in r") == 1
+    assert '<span class="tag bad">2 frames</span> <span class="why">no flat in r' in page

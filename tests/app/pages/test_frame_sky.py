@@ -13,13 +13,13 @@ from app.db import transaction
 from app.models import Frame, Proposal, User
 from app.pages import frame_sky
 from app.services import settings, source_files
-from reduction.photometry.catalogue import SourceTable
+from reduction.photometry.sourcetable import SourceTable
 from tests.app.pages.conftest import Browser, browser_of
 from tests.app.services.solvedframes import make_solved
 from tests.app.services.test_missed_stars import WCS, load_catalogue
 from tests.factories import make_user
 from tests.reduction.photometry.fulltable import SHIFT_PIX, full_table
-from tests.reduction.photometry.sourcefiles import SHAPE
+from tests.reduction.photometry.sourcefiles import SHAPE, of_before
 
 ALL = {"residuals", "scatter", "zero-point-map", "magnitude", "colour", "fwhm", "growth", "depth"}
 
@@ -129,7 +129,8 @@ def test_sources_come_with_the_places_the_catalogue_has_them(
 ) -> None:
     found = browser.get(f"/frames/{frame.id}/sources.json").get_json()
 
-    sources = {name: np.array(column, float) for name, column in found["sources"].items()}
+    numbers = {name: column for name, column in found["sources"].items() if name != "kind"}
+    sources = {name: np.array(column, float) for name, column in numbers.items()}
     known = np.isfinite(sources["cat_x"])
     assert (found["total"], found["within"], len(sources["x"])) == (100, 100, 100)
     assert sources["number"].tolist() == list(range(100))
@@ -139,6 +140,25 @@ def test_sources_come_with_the_places_the_catalogue_has_them(
     assert found["sources"]["cat_x"][9] is None
     assert found["flags"]["2"] == "saturated"
     assert (found["catalogue"], found["light"]) == ("demo", ["demo", "r"])
+
+
+def test_sources_say_what_they_look_like_and_their_light_by_profile(
+    browser: Browser, frame: Frame
+) -> None:
+    told = browser.get(f"/frames/{frame.id}/sources.json").get_json()["sources"]
+
+    assert told["kind"][6:9] == ["star", "galaxy", "star"]
+    assert told["mag_psf"][0] == pytest.approx(told["mag"][0] + 0.002, abs=1e-4)
+    assert told["share_psf"][5] == 0.6
+
+
+def test_sources_of_before_say_nothing_of_it(browser: Browser) -> None:
+    frame = make(of_before(full_table(WCS, SHAPE)))
+
+    told = browser.get(f"/frames/{frame.id}/sources.json").get_json()["sources"]
+
+    assert len(told["mag"]) == len(told["kind"]) == 100
+    assert set(told["kind"]) == set(told["mag_psf"]) == set(told["share_psf"]) == {None}
 
 
 def test_part_of_the_picture_has_its_sources(browser: Browser, frame: Frame) -> None:

@@ -181,3 +181,28 @@ def test_values_have_the_names_people_use_and_logicals_are_those_of_fits(
     assert "exptime" not in page
     assert "<code>T</code>" in page
     assert "<code>True</code>" not in page
+
+
+def test_one_science_frame_is_reduced_alone_and_no_other_kind(browser: Browser) -> None:
+    science, bias = make_frame("science"), make_frame("bias")
+    place = f"/frames/{science.id}/reduce/"
+    assert place in browser.text(f"/frames/{science.id}/")
+    assert "/reduce/" not in browser.text(f"/frames/{bias.id}/")
+
+    browser.post(place)
+    refused = browser.post(f"/frames/{bias.id}/reduce/")
+
+    job = db.session.query(Job).one()
+    assert (job.function, job.arguments["frames"]) == ("blocks.process_block", 1)
+    assert refused.status_code == 400
+    assert "can be used as science frames" in refused.text
+
+
+def test_long_string_stands_whole_in_the_header(browser: Browser) -> None:
+    cards = "CALMISS = 'no dark of 120 s &'\nCONTINUE  'within 30 days' / what it lacks"
+    frame = make_frame(header_text=cards)
+
+    page = browser.text(f"/frames/{frame.id}/")
+
+    assert "<code>no dark of 120 s within 30 days</code></td><td>what it lacks</td>" in page
+    assert "CONTINUE" not in page

@@ -76,6 +76,22 @@ def test_night_lists_raw_frames_with_what_was_made_of_them(browser: Browser) -> 
     assert product.file_name not in page
 
 
+def test_what_is_wrong_with_several_frames_is_said_once_with_their_number(
+    browser: Browser,
+) -> None:
+    for n in range(3):
+        make_frame("science", kind_doubt="names no object", unusable="no pixels" if n else None)
+    make_frame("science", kind_doubt="may be a flat")
+
+    page = browser.text("/night/2026-11-20/")
+
+    assert page.count("names no object") == page.count("no pixels") == 1
+    assert '<span class="tag bad">3 frames</span> <span class="why">names no object' in page
+    assert '<span class="tag bad">2 frames</span> <span class="why">no pixels' in page
+    assert '<br><small class="why">may be a flat</small>' in page
+    assert page.count('<span class="tag warn">doubtful</span>') == 4
+
+
 def test_filter_gives_only_the_table(browser: Browser) -> None:
     bias, science = make_frame("bias"), make_frame("science")
 

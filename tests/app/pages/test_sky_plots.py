@@ -6,7 +6,7 @@ import pytest
 
 from app.models import Frame
 from app.pages.sky_plots import COLUMNS, Plot, plots_of
-from reduction.photometry.catalogue import SourceTable
+from reduction.photometry.sourcetable import SourceTable
 from reduction.plots.residuals import MOST_ARROWS
 from tests.reduction.photometry.fulltable import full_table
 from tests.reduction.photometry.sourcefiles import SHAPE, frame_at

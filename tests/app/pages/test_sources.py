@@ -10,9 +10,10 @@ from flask.testing import FlaskClient
 
 from app.models import User
 from app.services import source_files
+from reduction.photometry.sorting import SourceKind
 from tests.app.services.solvedframes import FIRST, make_showing, make_solved
 from tests.conftest import sign_in
-from tests.reduction.photometry.sourcefiles import frame_at, table_of
+from tests.reduction.photometry.sourcefiles import frame_at, of_before, table_of
 
 PLACE = (10.0, 20.0)
 HERE = {"ra": "00:40:00", "dec": "+20:00:00", "radius": "5"}
@@ -50,6 +51,26 @@ def test_a_place_has_a_line_for_every_frame_that_shows_it_with_its_nearest_sourc
     assert "19.50" in row
 
 
+def test_what_is_no_star_is_said_to_be_none_and_older_frames_say_nothing(
+    browser: FlaskClient,
+) -> None:
+    x, y = WCS.pixel(np.array([10.0]), np.array([20.0]))
+    table = table_of(WCS, x, y, mags=np.array([17.125]))
+    table.columns["kind"][:] = SourceKind.WIDE
+    table.columns["mag"][:] = 16.0
+    make_solved(WCS, table, mid_utc=FIRST)
+    make_solved(WCS, of_before(table), mid_utc=FIRST)
+
+    page = browser.get("/sources/", query_string=HERE).text
+
+    newer, older = page[page.index("<tbody>") :].split("</tr>")[:2]
+    assert "a galaxy, or stars that are not parted" in newer
+    assert "17.125 ± 0.500" in newer
+    assert "galaxy" not in older
+    assert "17.125" not in older
+    assert "16.000 ± 0.500" in older
+
+
 def test_programs_get_the_same_search(browser: FlaskClient, client: FlaskClient) -> None:
     make_showing(*PLACE, WCS)
     page = browser.get("/sources/", query_string=HERE | {"band": "r"}).text
@@ -73,6 +94,15 @@ def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(browser: Fla
     assert 'value="+20:00:00"' in page.text
     assert browser.get("/sources/?ra=1").status_code == 400
     assert browser.get("/sources/?ra=1&dec=2&colour=red").status_code == 400
+
+
+def test_a_band_nobody_knows_is_told_at_its_field(browser: FlaskClient) -> None:
+    make_showing(*PLACE, WCS)
+
+    page = browser.get("/sources/", query_string=HERE | {"band": "green"})
+
+    assert page.status_code == 400
+    assert "&#39;green&#39; is no band that is known here" in page.text
 
 
 def test_a_place_nobody_looked_at_says_so(browser: FlaskClient) -> None:

@@ -439,3 +439,30 @@ def test_what_was_done_to_a_task_stands_on_its_page(browser: Browser, task: Task
     browser.post(address(task, "fix/"))
 
     assert "header fixed" in browser.text(address(task))
+
+
+def test_image_without_a_place_leads_to_the_fields_that_give_one(
+    browser: Browser, observer: User
+) -> None:
+    task = make_task(observer, state="photometry_failed")
+    put(task, "photometry.log", b"Error: the image could not be placed on the sky: clouds\n")
+
+    lost = browser.text(address(task))
+    put(task, "image.wcs", b"x")
+    placed = browser.text(address(task))
+
+    assert 'href="#photometry-blind_match_center"' in lost
+    assert "<legend>Astrometry</legend>" in lost
+    assert "Nothing says how wide a pixel is on the sky" in lost
+    assert 'href="#photometry-blind_match_center"' not in placed
+    assert "<summary>Astrometry</summary>" in placed
+
+
+def test_zero_point_says_of_what_it_is(browser: Browser, observer: User) -> None:
+    config = {"zp": 25.1234, "zp_err": 0.004, "cat_name": "gaiadr3syn"}
+    task = make_task(observer, config=config)
+
+    page = browser.text(address(task))
+
+    assert "of one count in the whole exposure, not a second; by gaiadr3syn" in page
+    assert 'class="found is-first"' in page

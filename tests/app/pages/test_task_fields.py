@@ -106,3 +106,13 @@ def test_place_that_is_corrected_is_searched_for() -> None:
 
     found = [one["blind_match_wcs"] for one in (corrected, scaled, as_it_was)]
     assert found == [True, True, False]
+
+
+def test_targets_that_are_written_anew_are_looked_up_anew() -> None:
+    known = {"target": "M 51", "targets": [{"name": "M 51"}], "target_ra": 1.0, "target_dec": 2.0}
+
+    same = configured(known, TaskStep.INSPECT, {"target": "M 51"})
+    other = configured(known, TaskStep.INSPECT, {"target": "M 52"})
+
+    assert same["targets"] == [{"name": "M 51"}]
+    assert not {"targets", "target_ra", "target_dec"} & other.keys()

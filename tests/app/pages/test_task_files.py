@@ -7,6 +7,7 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from app.models import Task, User
 from app.services import task_files
+from reduction import snapshot
 from tests.app.pages.conftest import CSRF, Browser, browser_of
 from tests.app.pages.taskrows import PNG, make_task, put, put_objects
 from tests.app.services.rawfiles import fits_bytes
@@ -45,6 +46,21 @@ def test_preview_is_a_picture(browser: Browser, task: Task, query: str) -> None:
     assert answer.status_code == 200
     assert answer.mimetype == ("image/png" if query else "image/jpeg")
     assert "private" in answer.headers["Cache-Control"]
+
+
+def test_look_that_is_refused_is_told_in_place_of_the_picture(
+    browser: Browser, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = view(browser, task, "image.fits?qmax=101")
+
+    assert "To: must be from 0 to 100" in page
+    assert "/preview/" not in page
+    assert 'name="qmax" value="101"' in page  # to be corrected
+
+    monkeypatch.setattr(snapshot, "MOST_SMOOTHING", 16 * 12 * 2)
+    assert "Smooth: smoothing by 3 pixels takes too long" in view(browser, task, "image.fits?r0=3")
+    assert browser.get(f"/tasks/{task.id}/preview/image.fits?r0=3").status_code == 400
+    assert browser.get(f"/tasks/{task.id}/preview/image.fits?r0=2").status_code == 200
 
 
 @pytest.mark.parametrize("query", ["width=x", "stretch=steep", "cmap=mauve", "ext=9", "qmin=nan"])

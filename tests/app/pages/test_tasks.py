@@ -8,7 +8,7 @@ from app.models import Job, Task, User
 from app.pages import tasks as tasks_page
 from app.services import groups, task_files
 from tests.app.pages.conftest import Browser, browser_of
-from tests.app.pages.taskrows import make_task, put_to_work
+from tests.app.pages.taskrows import make_task, put, put_to_work
 from tests.factories import make_user
 
 
@@ -55,6 +55,25 @@ def test_results_and_states_stand_in_the_list(browser: Browser, observer: User) 
 
     for text in ("25.123", "19.88", '<span class="tag good">measured</span>'):
         assert text in page
+
+
+def test_failed_task_says_why_and_those_alike_are_found_together(
+    browser: Browser, observer: User
+) -> None:
+    failed = make_task(observer, title="spectrum", state="inspect_failed")
+    put(failed, "inspect.log", b"image.fits: 9 x 9\nError: it is a <spectrum>\n")
+    make_task(observer, title="lost", state="failed")
+    make_task(observer, title="fine", state="inspect_done")
+    put_to_work(make_task(observer, title="busy"), observer)
+
+    page = browser.text("/tasks/?state=any_failed")
+
+    assert titles_of(page) == ["lost", "spectrum"]
+    assert "it is a &lt;spectrum&gt;</small>" in page
+    assert "The program broke there" in page
+    assert titles_of(browser.text("/tasks/?state=any_done")) == ["fine"]
+    assert titles_of(browser.text("/tasks/?state=under_way")) == ["busy"]
+    assert "/tasks/?state=under_way&amp;whose=mine" in browser.text("/tasks/?whose=mine")
 
 
 def test_configuration_that_holds_nonsense_does_not_break_the_list(

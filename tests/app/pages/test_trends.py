@@ -12,7 +12,7 @@ from app.services import quality, settings
 from app.services.quality import MARKS, Thresholds
 from tests.app.pages.conftest import Browser
 from tests.app.services.skyframes import NIGHT, make_night, make_sky_frame
-from tests.factories import make_frame
+from tests.factories import make_camera, make_frame
 
 ADDRESS = f"/night/{NIGHT}/trends/"
 
@@ -40,6 +40,16 @@ def test_the_page_of_a_night_has_what_the_plots_show_in_tables_too(browser: Brow
     assert "7.00" in words(page)
     assert "24.000 ± 0.003 0.15, usual 0.000 9 of 9" in words(page)
     assert MARKS["wide"] in page
+
+
+def test_a_camera_that_took_all_frames_is_named_once(browser: Browser) -> None:
+    make_night(3, camera_id=make_camera("STL-1001").id)
+
+    page = browser.text(ADDRESS)
+
+    assert "Frames 3 of STL-1001" in words(page)
+    assert 'data-label="Camera" class="camera"' not in page
+    assert 'data-label="Sky, mag arcsec⁻²"' in page
 
 
 def test_the_plots_are_given_columns_of_one_length(browser: Browser) -> None:

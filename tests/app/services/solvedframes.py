@@ -13,7 +13,7 @@ from app.models import Frame, FrameParent, Level
 from app.services import cone, source_files
 from reduction.astrometry.footprint import cells_of
 from reduction.astrometry.wcs import TanSip
-from reduction.photometry.catalogue import SourceTable
+from reduction.photometry.sourcetable import SourceTable
 from tests.factories import make_frame
 from tests.reduction.photometry.sourcefiles import SHAPE, table_of, write
 

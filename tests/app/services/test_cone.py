@@ -12,7 +12,7 @@ from app.errors import InvalidRequestError
 from app.models import Frame, FrameCell, Proposal, User
 from app.services import cone, frames, settings, source_files
 from reduction.astrometry.wcs import TanSip
-from reduction.photometry.catalogue import SourceTable
+from reduction.photometry.sourcetable import SourceTable
 from reduction.refcat.regions import Cone
 from tests.app.services.solvedframes import FIRST, add_raw, make_showing, make_solved
 from tests.factories import make_user

@@ -1,9 +1,10 @@
 """One file after another, good and bad: each ends in one named state."""
 
 import gzip
+import os
 import time
 import zlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from astropy.io import fits
 
 from app.db import db, transaction, utcnow
 from app.models import FileState, User
-from app.services import settings
+from app.services import registration, settings
+from app.services.filewalk import Walk
+from app.services.intake import Intake, Outcome
 from reduction import fitsio, headers
+from reduction.layouts import forget_layouts
 from tests.app.services.rawfiles import (
     BLOCK,
     all_frames,
@@ -27,6 +31,7 @@ from tests.app.services.rawfiles import (
     state_of,
     store,
 )
+from tests.realdata import needs_shared, shared
 
 WHOLE = fits_bytes()
 CUT = WHOLE[: -BLOCK + 100]  # what is missing are pixels, not the padding behind them
@@ -161,6 +166,7 @@ def test_clock_that_jumps_ahead_takes_a_file_early_and_again_when_it_is_whole(
 def test_file_that_changes_while_it_is_read_waits(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    forget_layouts()
     path = store(raw / "a.fits", WHOLE)
     real = fitsio.read_headers
 
@@ -178,7 +184,132 @@ def test_file_that_changes_while_it_is_read_waits(
     assert all_frames() == []
 
 
+def start_series(raw: Path) -> None:
+    """Scan so many files of a camera that others like them are told by what differs."""
+    forget_layouts()
+    for number in range(4):
+        store(raw / "series" / f"{number}.fits", fits_bytes(DATE_OBS=f"2025-11-20T22:0{number}:00"))
+    scan()
+
+
+def test_file_of_a_series_that_is_written_to_while_it_is_read_waits(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_series(raw)
+    path = store(raw / "a.fits", WHOLE)
+    real = os.pread
+
+    def read_while_it_is_written(descriptor: int, n_bytes: int, offset: int) -> bytes:
+        found = real(descriptor, n_bytes, offset)
+        store(path, WHOLE, age_s=5000)
+        return found
+
+    with monkeypatch.context() as growing:
+        growing.setattr(os, "pread", read_while_it_is_written)
+        growing.setattr(fitsio, "read_headers", lambda path, **_: pytest.fail(f"{path} is odd"))
+        scan()
+
+    assert state_of("a.fits") == ("waiting", "changing")
+    scan()
+    assert state_of("a.fits") == ("registered", "")
+
+
+def test_file_of_a_series_exchanged_before_it_is_read_waits(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_series(raw)
+    path = store(raw / "a.fits", WHOLE)
+    other = store(raw / "b.part", fits_bytes(DATE_OBS="2025-11-20T21:00:00"))
+    real = fitsio.read_start
+
+    def read_after_it_was_exchanged(file: str) -> object:
+        times = path.stat()
+        other.replace(path)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        return real(file)
+
+    with monkeypatch.context() as exchanging:
+        exchanging.setattr(fitsio, "read_start", read_after_it_was_exchanged)
+        scan()
+    assert state_of("a.fits") == ("waiting", "changing")
+
+    scan()
+    assert frame_of("a.fits").start_utc == datetime(2025, 11, 20, 21, tzinfo=UTC)
+
+
+def judged(raw: Path, *, series: bool) -> list[Outcome]:
+    """Return how every file of RAW ends, told by its series or by all rules."""
+    intake = Intake(raw, settle_s=0.0, now=utcnow())
+    found = [seen for files in Walk(raw).files() for seen in files]
+    judge = intake.judge_series if series else intake.judge
+    by_name = sorted(found, key=lambda seen: seen.path.rpartition("/")[2])  # camera by camera
+    return [outcome for seen in by_name for outcome in judge([(seen, None)])]
+
+
+def said(outcome: Outcome) -> tuple[object, ...]:
+    """Return all that a row is made of."""
+    exposures = [
+        (registration.steady_part(told.base), told.base.extras, told.base.temp_c, told[1:])
+        for told in outcome.exposures
+    ]
+    kept = outcome.header.whole, outcome.header_digest
+    return outcome.seen, outcome.state, outcome.code, outcome.reason, *kept, exposures
+
+
+def test_file_of_a_series_ends_as_it_would_alone(raw: Path) -> None:
+    start_series(raw)
+    changes: list[dict[str, Any]] = [
+        {"DATE_OBS": "2025-11-20T22:00:07"},
+        {"DATE_OBS": "2099-11-20T22:00:07"},
+        {"DATE_OBS": "1969-11-20T22:00:07"},
+        {"DATE_OBS": "9999-12-31T23:59:59"},
+        {"DATE_OBS": "2025-11-20"},
+        {"IMAGETYP": "FLAT"},
+        {"OBJECT": "M 1"},
+        {"NAXIS1": 8},
+        {"BITPIX": -33},
+    ]
+    for number, cards in enumerate(changes):
+        store(raw / f"{number}.fits", fits_bytes(None, **cards))
+
+    told = judged(raw, series=True)
+    alone = judged(raw, series=False)
+
+    assert [said(one) for one in told] == [said(one) for one in alone]
+    assert {one.seen.path for one in told if one.exposures and not one.infos} == {
+        *("0.fits", "1.fits"),
+        *(f"series/{number}.fits" for number in range(4)),
+    }
+
+
+@needs_shared
+def test_every_real_file_ends_by_its_series_as_it_would_alone() -> None:
+    raw = shared("data", "RAW")
+    forget_layouts()
+    alone = judged(raw, series=False)
+    judged(raw, series=False)
+
+    told = judged(raw, series=True)
+
+    assert [said(one) for one in told] == [said(one) for one in alone]
+    assert len([one for one in told if not one.infos]) > 30
+
+
+def test_file_of_a_series_is_truncated_as_any_other(raw: Path) -> None:
+    start_series(raw)
+    store(raw / "cut.fits", CUT)
+    store(raw / "cut_header.fits", WHOLE[:500])
+    store(raw / "long.fits", WHOLE + bytes(5000))
+
+    scan()
+
+    assert state_of("cut.fits") == ("quarantined", "truncated")
+    assert state_of("cut_header.fits") == ("quarantined", "truncated_header")
+    assert state_of("long.fits") == ("registered", "")
+
+
 def test_file_exchanged_while_it_is_read_waits(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_layouts()
     path = store(raw / "a.fits", WHOLE)
     other = store(raw / "b.part", fits_bytes(OBJECT="Other"), age_s=5000)
     real = fitsio.read_headers
@@ -214,15 +345,15 @@ def test_unreadable_file_is_quarantined_and_tried_again(
 ) -> None:
     store(raw / "a.fits", WHOLE)
     store(raw / "b.fits", fits_bytes(OBJECT="Other"))
-    real = fitsio.read_headers
+    real = os.open
 
-    def refuse(path: str, *, n_bytes: int) -> object:
-        if path.endswith("/a.fits"):
+    def refuse(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if str(path).endswith("/a.fits"):
             raise PermissionError(13, "Permission denied", path)
-        return real(path, n_bytes=n_bytes)
+        return real(path, flags, *more, **options)
 
     with monkeypatch.context() as denied:
-        denied.setattr(fitsio, "read_headers", refuse)
+        denied.setattr(os, "open", refuse)
         scan()
         assert scan().changes == []
 
@@ -238,13 +369,13 @@ def test_file_that_goes_away_before_it_is_read_leaves_nothing(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = store(raw / "a.fits", WHOLE)
-    real = fitsio.read_headers
+    real = fitsio.read_start
 
-    def gone(file: str, *, n_bytes: int) -> object:
+    def gone(file: str) -> object:
         path.unlink()
-        return real(file, n_bytes=n_bytes)
+        return real(file)
 
-    monkeypatch.setattr(fitsio, "read_headers", gone)
+    monkeypatch.setattr(fitsio, "read_start", gone)
 
     report = scan()
 
@@ -255,6 +386,7 @@ def test_file_that_goes_away_before_it_is_read_leaves_nothing(
 def test_header_no_rule_foresaw_stops_nothing_else(
     raw: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    forget_layouts()
     for name in ("a.fits", "b.fits", "c.fits"):
         store(raw / name, fits_bytes(OBJECT=name))
     real = headers.translate

@@ -48,7 +48,7 @@ def test_unchanged_tree_is_neither_opened_nor_asked_for_file_by_file(
     store(raw / "bad.fits", b"text" * 1000)
     store(raw / "copy.fits", (raw / "night" / "000.fits").read_bytes())
     first = scan()
-    monkeypatch.setattr(fitsio, "read_headers", lambda path, **_: pytest.fail(f"{path} was opened"))
+    monkeypatch.setattr(fitsio, "read_start", lambda path: pytest.fail(f"{path} was opened"))
     statements: list[str] = []
     event.listen(
         db.engine, "before_cursor_execute", lambda _c, _u, text, *_: statements.append(text)
@@ -66,13 +66,13 @@ def test_only_what_is_new_is_read(raw: Path, monkeypatch: pytest.MonkeyPatch) ->
     fill(raw, 5)
     scan()
     opened: list[str] = []
-    real = fitsio.read_headers
+    real = fitsio.read_start
 
-    def note(path: str, *, n_bytes: int) -> object:
+    def note(path: str) -> object:
         opened.append(Path(path).name)
-        return real(path, n_bytes=n_bytes)
+        return real(path)
 
-    monkeypatch.setattr(fitsio, "read_headers", note)
+    monkeypatch.setattr(fitsio, "read_start", note)
 
     store(raw / "night" / "new.fits", fits_bytes(OBJECT="new"))
     report = scan()

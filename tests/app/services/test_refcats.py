@@ -79,6 +79,15 @@ def test_catalogue_of_a_clients_name_has_its_title_and_answers_to_bhtoms(csv: Pa
     assert facts.title == "2MASS PSC"
     assert refcats.stored_name("GaiaSP") == "gaiadr3syn"
     assert refcats.stored_name("GaiaDR3") == "gaiaedr3"
+    assert refcats.stored_name("gaiadr3/any") == "gaiaedr3"
+    assert refcats.stored_name("2mass/k") == "2mass"
+    assert refcats.bands_named("GaiaSP/V") == ("V",)
+    assert refcats.bands_named("gaiasp/ugriz") == tuple("ugriz")
+    assert refcats.bands_named("gaiadr3/gbp") == ("BP",)
+    assert refcats.bands_named("GaiaSP") == refcats.bands_named("ps1") == ()
+    assert refcats.stored_name("GaiaSP/V") == refcats.stored_name("GaiaSP/ugriz") == "gaiadr3syn"
+    with pytest.raises(InvalidRequestError, match="2MASS has no band 'V': it has J, H, K, or any"):
+        refcats.stored_name("2MASS/V")
     assert len(refcats.cone("2MASS", 10.0, 20.0, 1.0)) == 5
 
 

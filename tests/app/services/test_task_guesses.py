@@ -4,6 +4,7 @@ from typing import Any
 from flask import Flask
 
 from app.services import task_guesses
+from app.services.task_guesses import Plane
 from tests.app.services.rawfiles import fits_bytes
 
 
@@ -56,4 +57,4 @@ def test_cards_are_listed_as_fits_writes_them(app: Flask, tmp_path: Path) -> Non
     cards = {c["keyword"]: c["value"] for c in task_guesses.cards_of(written(tmp_path))}
 
     assert (cards["SIMPLE"], cards["OBJECT"]) == ("T", "NGC 1")
-    assert task_guesses.planes_of(written(tmp_path)) == [(0, "")]
+    assert task_guesses.planes_of(written(tmp_path)) == [Plane(0, "", (12, 16))]

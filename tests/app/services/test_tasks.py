@@ -1,4 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from flask import Flask
@@ -417,6 +419,26 @@ def test_step_that_cannot_be_done_is_refused_by_its_name(
     assert (task.state, task.job_id) == ("initial", None)
 
 
+@pytest.mark.parametrize(("steps", "config", "why"), [
+    (["photometry"], {"sn": "many"}, "sn: 'many' cannot be used: it takes a number above 0"),
+    (["inspect", "photometry"], {"refine_order": 5}, "refine_order: 5 cannot be used"),
+    (["photometry"], {"cat_mag_lower": 18, "cat_mag_upper": 15}, "more than cat_mag_lower"),
+    (["inspect"], {"gain": -1}, "gain: -1 cannot be used"),
+    (["stack"], {"stack_method": "mean"}, "one of sum, clipped_mean, median"),
+    (["cleanup"], {"timing": "sometimes"}, "timing: 'sometimes' cannot be used"),
+])  # fmt: skip
+def test_settings_no_step_could_work_with_are_refused_at_once(
+    observer: User, steps: list[str], config: dict[str, object], why: str
+) -> None:
+    task = tasks.create(observer, original_name="a.fits")
+
+    with pytest.raises(InvalidRequestError, match=why):
+        tasks.process(task, steps, by=observer, config=config)
+
+    assert (task.state, task.job_id, task.config) == ("initial", None, {})
+    tasks.process(task, ["cleanup"], by=observer, config={"sn": "many"})  # which it does not read
+
+
 def test_task_is_processed_once_at_a_time(observer: User) -> None:
     task = tasks.create(observer, original_name="a")
     tasks.process(task, ["inspect"], by=observer)
@@ -425,6 +447,41 @@ def test_task_is_processed_once_at_a_time(observer: User) -> None:
         tasks.process(task, ["photometry"], by=observer)
 
     assert db.session.query(Job).count() == 1
+
+
+def test_of_two_who_process_a_task_at_once_one_does(app: Flask, observer: User) -> None:
+    task = tasks.create(observer, original_name="a.fits")
+    task_id, user_id, start = task.id, observer.id, Barrier(2)
+    db.session.commit()
+
+    def ask(_number: int) -> str:
+        with app.app_context():
+            mine, by = db.session.get_one(Task, task_id), db.session.get_one(User, user_id)
+            db.session.rollback()
+            start.wait()
+            try:
+                tasks.process(mine, ["inspect"], by=by)
+            except ConflictError as error:
+                return str(error)
+            finally:
+                db.session.remove()
+            return "queued"
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = sorted(pool.map(ask, range(2)))
+
+    assert answers == ["Task is already being processed", "queued"]
+    assert db.session.query(Job).count() == 1
+
+
+def test_a_task_at_work_is_not_copied(observer: User) -> None:
+    task = tasks.create(observer, original_name="a.fits")
+    tasks.process(task, ["inspect"], by=observer)
+
+    with pytest.raises(ConflictError, match="already being processed"):
+        tasks.duplicate(task, by=observer)
+
+    assert db.session.query(Task).count() == 1
 
 
 def test_any_who_see_a_task_cancel_what_runs_on_it(observer: User, friend: User) -> None:

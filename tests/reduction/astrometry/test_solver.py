@@ -7,6 +7,7 @@ import pytest
 
 from reduction.astrometry.solution import Pointing, SkyList, Solution, StarList, UnsolvedError
 from reduction.astrometry.solver import solve
+from reduction.astrometry.tangent import to_sky
 from reduction.simulate.fields import Field, Recipe, error_pix, make_field
 
 FIELDS = 6
@@ -86,6 +87,23 @@ def test_stars_of_another_sky_are_never_matched(rng: np.random.Generator) -> Non
             with pytest.raises(UnsolvedError) as refused:
                 solve(field.stars, other.catalogue, pointing)
             assert refused.value.cause == "no_match"
+
+
+def test_a_dense_catalogue_that_ends_beside_the_frame_matches_nothing_by_chance(
+    rng: np.random.Generator,
+) -> None:
+    """A star in 110 square pixels: a sixth of all places lie within the last radius of one."""
+    x, y = rng.uniform(0, 800, (2, 5800))
+    here = rng.uniform(0, 800, (2, 3300))
+    frame = StarList(here[0], here[1], np.full(3300, 0.2), (800, 800))
+    at = (150.0, 30.0)
+    scale_deg = 0.8 / 3600
+    plane = scale_deg * (x - 400), scale_deg * (y - 400)
+
+    with pytest.raises(UnsolvedError) as refused:
+        solve(frame, SkyList(*to_sky(*plane, at)), Pointing(*at, 0.8, 0.3))
+
+    assert refused.value.cause == "no_match"
 
 
 def of_random_places(rng: np.random.Generator, n: int) -> StarList:

@@ -1,5 +1,7 @@
 """Whatever changes in a camera's headers: read warm, they say what they say when read cold."""
 
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import HealthCheck, given, settings
@@ -7,9 +9,10 @@ from hypothesis import strategies as st
 
 from reduction.cards import Cards, FileHeaders, HduHeader, changed_text
 from reduction.errors import BadFileError
-from reduction.frameinfo import FrameInfo
-from reduction.guard import image_shape
-from reduction.headers import translate
+from reduction.filestart import FileStart
+from reduction.frameinfo import FrameInfo, Told
+from reduction.guard import LIMITS, scan_layout
+from reduction.headers import Series, translate
 from reduction.layouts import forget_layouts
 from tests.realdata import needs_shared, shared
 from tests.reduction.headers.texts import CARD, card, header_bytes, image_lines
@@ -67,17 +70,47 @@ def changed(text: str, changes: list[tuple[int, str]]) -> bytes:
     return header_bytes(lines)
 
 
+class Bytes:
+    """The start of a file whose pixels nobody reads."""
+
+    packed_bytes, packed = 1 << 50, False
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def read(self, start: int, n_bytes: int) -> bytes:
+        return self._raw[start : start + n_bytes]
+
+
 def read(raw: bytes) -> FileHeaders:
-    """Read a header as the guard does."""
-    known = Cards.at_start_of(raw)
-    if known is None:
-        at = next(i for i in range(0, len(raw), CARD) if raw[i : i + 8] == b"END     ")
-        known = Cards.of_new_layout(raw[:at])
+    """Read a header as the guard does; what it would refuse has an image all the same."""
     try:
-        shape = image_shape(known)
+        hdus = scan_layout(Bytes(raw), LIMITS, "a.fits")
     except BadFileError:
-        shape = ()
-    return FileHeaders((HduHeader(0, known, shape or (20, 30)),), "")
+        known = Cards.at_start_of(raw)
+        if known is None:
+            at = next(i for i in range(0, len(raw), CARD) if raw[i : i + 8] == b"END     ")
+            known = Cards.of_new_layout(raw[:at])
+        return FileHeaders((HduHeader(0, known, (20, 30)),), "")
+    return FileHeaders((HduHeader(0, hdus[0].cards, hdus[0].shape or (20, 30)),), "")
+
+
+def told(raw: bytes) -> Told | None:
+    """Return what a whole file with this header is by its series alone."""
+    try:
+        end = scan_layout(Bytes(raw), LIMITS, "a.fits")[0].end
+    except BadFileError:
+        end = len(raw)
+    status = os.stat_result((0, 0, 0, 0, 0, 0, end, 0, 0, 0))
+    start = FileStart.of(raw, status)
+    return None if start is None else Series((), None, NOW).tell(start, "a.fits")
+
+
+def whole(found: Told) -> str:
+    """Return an exposure told by its series as `translate` would, but for its origins."""
+    values = found._asdict()
+    base, doubts = values.pop("base"), values.pop("doubts")
+    return repr((replace(base, **values, origins={}), dict(doubts)))
 
 
 def translated(raw: bytes) -> list[FrameInfo] | str:
@@ -89,20 +122,26 @@ def translated(raw: bytes) -> list[FrameInfo] | str:
 
 def check(text: str, series: list[list[tuple[int, str]]]) -> None:
     headers = [changed(text, changes) for changes in series]
-    cold, whole = [], []
+    cold, texts = [], []
     for raw in headers:
         forget_layouts()
         cold.append(repr(translated(raw)))
-        whole.append(read(raw).text)
+        texts.append(read(raw).text)
 
     forget_layouts()
-    for raw, info, told in zip(headers * 2, cold * 2, whole * 2, strict=True):
+    for raw, info, told_text in zip(headers * 2, cold * 2, texts * 2, strict=True):
         file = read(raw)
         kept = file.changes()
 
         assert repr(translated(raw)) == info
-        assert file.text == told
-        assert kept is None or changed_text(kept[0].text, kept[1]) == told
+        assert file.text == told_text
+        assert kept is None or changed_text(kept[0].text, kept[1]) == told_text
+    for raw in headers:
+        found, alone = told(raw), translated(raw)
+        assert found is None or (
+            isinstance(alone, list)
+            and whole(found) == repr((replace(alone[0], origins={}), alone[0].doubts))
+        )
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -121,3 +160,20 @@ def test_the_same_holds_of_every_real_header(
 ) -> None:
     texts = real_texts()
     check(texts[sorted(texts)[choice % len(texts)]], series)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(days=st.lists(st.integers(1, 28), min_size=4, max_size=8))
+def test_series_is_told_once_its_form_is_known(days: list[int]) -> None:
+    def on(day: int) -> bytes:
+        return header_bytes(OURS.replace("2025-11-20", f"2025-11-{day:02}").splitlines())
+
+    forget_layouts()
+    for _ in range(3):
+        translated(on(20))
+
+    for day in days:
+        found = told(on(day))
+        assert found is not None
+        assert found.start_utc == datetime(2025, 11, day, 23, 0, 0, 500_000, UTC)
+        assert (found.base.kind, found.base.temp_c, found.airmass) == ("science", -20.0, 1.2)

@@ -56,6 +56,7 @@ def test_numbers_and_flags_may_be_texts_and_null_is_absent() -> None:
     ("sn", True, "a number"),
     ("gain", -1, "gain"),
     ("spatial_order", 99, "of at most 6"),
+    ("refine_order", 5, "refine_order: 5 cannot be used: it takes .* of at most 4"),
     ("rel_bg2", 2, "more than rel_bg1, which is 5"),
     ("use_color", "perhaps", "true or false"),
     ("filter", ["R"], "a text"),

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from reduction.astrometry.wcs import TanSip
-from reduction.photometry.catalogue import HEALPIX_ORDER, SourceFacts, SourceTable
+from reduction.photometry.sorting import SourceKind
+from reduction.photometry.sourcetable import HEALPIX_ORDER, SourceFacts, SourceTable
 from reduction.refcat.pixels import nested_of
 
 RADII = np.array([2.0, 3.0, 4.5, 6.0, 9.0, 12.0])
@@ -25,6 +26,7 @@ def full_table(
     is_known = np.arange(n) % 10 != 9
     columns: dict[str, Any] = {
         "number": np.arange(n, dtype=np.int32),
+        "kind": np.where(np.arange(n) == 7, SourceKind.WIDE, SourceKind.STAR).astype(np.uint8),
         **_places(wcs, x, y, is_known),
         **_light(mag, rng),
         "fwhm_pix": rng.normal(FWHM_PIX, 0.05, n),
@@ -73,6 +75,8 @@ def _light(mag: Any, rng: np.random.Generator) -> dict[str, Any]:
     n = len(mag)
     total = 30.0 * 10 ** (-0.4 * (mag - 22.0))
     light = {"mag": mag, "mag_error": np.full(n, 0.01), "flux": total, "snr": total / 100.0}
+    light |= {"mag_psf": mag + 0.002, "mag_psf_error": np.full(n, 0.008)}
+    light |= {"share_psf": np.where(np.arange(n) == 5, 0.6, 1.0)}
     for k, share in enumerate(GROWTH):
         noise = rng.normal(0, 0.005, n) if share < 1 else 0.0
         light[f"flux_ap_{k + 1}"] = total * (share + noise)

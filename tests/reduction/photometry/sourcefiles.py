@@ -6,7 +6,9 @@ import numpy as np
 
 from reduction.astrometry.wcs import TanSip
 from reduction.photometry import parquet
-from reduction.photometry.catalogue import HEALPIX_ORDER, Column, Floats, SourceFacts, SourceTable
+from reduction.photometry.catalogue import Floats
+from reduction.photometry.sorting import SourceKind
+from reduction.photometry.sourcetable import HEALPIX_ORDER, Column, SourceFacts, SourceTable
 from reduction.refcat.pixels import nested_of
 
 SHAPE = (300, 400)
@@ -14,6 +16,7 @@ _KNOWN = (
     *("error_arcsec", "error_pix", "mag_error", "flux", "flux_error", "snr", "fwhm_pix"),
     *("flux_ap_1", "flux_ap_error_1", "flux_ap_2", "flux_ap_error_2"),
     *("flux_kron", "flux_kron_error", "kron_radius"),
+    *("flux_psf", "flux_psf_error", "mag_psf_error", "chi2_psf", "share_psf", "seen_psf"),
     *("a_pix", "b_pix", "theta_deg"),
 )
 _UNKNOWN = ("ellipticity", "cat_mag", "cat_mag_error", "cat_colour", "zp_residual_mag")
@@ -49,6 +52,8 @@ def table_of(
         "flags": np.zeros(n, np.uint16),
         "is_clean": np.ones(n, np.bool_),
         "mag": np.asarray(np.full(n, 18.0) if mags is None else mags, np.float32),
+        "mag_psf": np.asarray(np.full(n, 18.0) if mags is None else mags, np.float32),
+        "kind": np.full(n, SourceKind.STAR, np.uint8),
     }
     columns |= {name: np.full(n, 0.5, np.float32) for name in _KNOWN}
     columns |= {name: np.full(n, np.nan, np.float32) for name in _UNKNOWN}
@@ -56,6 +61,13 @@ def table_of(
     columns |= {name: np.zeros(n, np.bool_) for name in _FALSE}
     table = SourceTable(columns, SourceFacts(radii_pix=(3.0, 6.0), band=band, exptime_s=30.0))
     return table.select(np.argsort(columns["healpix"], kind="stable"))
+
+
+def of_before(table: SourceTable) -> SourceTable:
+    """Return a table as it was written before there were PSF fluxes and kinds."""
+    older = {name: one for name, one in table.columns.items() if "psf" not in name}
+    del older["kind"]
+    return SourceTable(older, table.facts)
 
 
 def write(path: Path, table: SourceTable) -> Path:

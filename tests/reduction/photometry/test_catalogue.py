@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from reduction.image import Image
-from reduction.onsky import OnSky, put_on_sky
-from reduction.photometry.catalogue import HEALPIX_ORDER, NO_CELL, SourceTable, source_table
+from reduction.onsky import OnSky, put_on_sky, with_psf
+from reduction.photometry.catalogue import source_table
+from reduction.photometry.sorting import SourceKind
+from reduction.photometry.sourcetable import HEALPIX_ORDER, NO_CELL, SourceTable
 from reduction.refcat.geometry import separations_deg
 from reduction.refcat.pixels import nested_of
 from tests.reduction.photometry.stars import Sky, make_sky
@@ -90,6 +92,46 @@ def test_magnitudes_are_the_stars_and_their_errors_hold(sky: Sky, table: SourceT
 
     assert abs(np.median(off)) < 0.006
     assert np.median(np.abs(off) / table["mag_error"][kept]) < 1.5
+
+
+def test_magnitudes_by_the_profile_of_stars_are_theirs_and_their_errors_hold(
+    found: OnSky, sky: Sky
+) -> None:
+    table = source_table(with_psf(found, sky.image), info(), sky.image)
+    star, away = nearest(sky, table)
+    kept = (away < 1.0) & table["is_clean"]
+    truth = ZERO_POINT - 2.5 * np.log10(sky.flux[star] / EXPTIME_S)
+
+    off = (table["mag_psf"] - truth)[kept]
+
+    assert abs(np.median(off)) < 0.006
+    assert np.median(np.abs(off) / table["mag_psf_error"][kept]) < 1.2
+    assert np.median(table["chi2_psf"][kept]) == pytest.approx(1.0, abs=0.2)
+    assert (table["share_psf"][kept] > 0.5).all()
+    assert (table["seen_psf"][kept] == 1).all()
+
+
+def test_without_a_profile_its_columns_are_there_and_empty(found: OnSky, sky: Sky) -> None:
+    with_it = source_table(with_psf(found, sky.image), info(), sky.image)
+    without = source_table(found, info(), sky.image)
+
+    assert without.names == with_it.names
+    assert without["flux_psf"].dtype == with_it["flux_psf"].dtype
+    for name in ("mag_psf", "mag_psf_error", "flux_psf", "flux_psf_error", "chi2_psf"):
+        assert np.isnan(without[name]).all()
+    assert np.array_equal(without["kind"], with_it["kind"])
+
+
+def test_stars_are_told_to_be_stars(table: SourceTable) -> None:
+    kinds = table["kind"][table["is_clean"] & (table["snr"] > 50)]
+
+    assert np.mean(kinds == SourceKind.STAR) > 0.85
+
+
+def test_a_column_that_an_older_table_lacks_is_empty(table: SourceTable) -> None:
+    assert np.isnan(table.column("not there yet")).all()
+    assert len(table.column("not there yet")) == len(table)
+    assert table.column("mag") is table["mag"]
 
 
 def test_kron_holds_most_of_a_stars_light(sky: Sky, table: SourceTable) -> None:

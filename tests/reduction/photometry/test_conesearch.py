@@ -7,8 +7,8 @@ import pytest
 
 from reduction.astrometry.wcs import TanSip
 from reduction.photometry import parquet
-from reduction.photometry.catalogue import SourceTable
 from reduction.photometry.conesearch import SEPARATION, joined, search
+from reduction.photometry.sourcetable import SourceTable
 from reduction.refcat.regions import Cone
 from tests.reduction.photometry.sourcefiles import SHAPE, frame_at, table_of, write
 

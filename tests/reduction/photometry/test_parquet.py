@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reduction.photometry import parquet
-from reduction.photometry.catalogue import HEALPIX_ORDER, SourceFacts, SourceTable
 from reduction.photometry.conesearch import cells_within
+from reduction.photometry.sourcetable import HEALPIX_ORDER, SourceFacts, SourceTable
 from reduction.refcat.pixels import Ranges
 from reduction.refcat.regions import Cone
 from tests.reduction.photometry.sourcefiles import SHAPE, frame_at, table_of, write

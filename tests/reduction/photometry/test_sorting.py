@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from reduction.flags import PixelFlag
 from reduction.photometry.apertures import measure
 from reduction.photometry.detection import detect
-from reduction.photometry.sorting import SourceKind, sort_sources
+from reduction.photometry.sorting import SourceKind, sort_sources, words_of
 from tests.reduction.photometry.stars import make_sky
 
 
@@ -38,3 +39,50 @@ def test_without_a_growth_curve_nothing_is_said(rng: np.random.Generator) -> Non
     found = detect(sky.image)
 
     assert not sort_sources(found, measure(sky.image, found)).any()
+
+
+def test_a_saturated_star_and_one_beside_another_are_not_called_galaxies(
+    rng: np.random.Generator,
+) -> None:
+    sky = make_sky(rng, 60, flux=(2e4, 2e5), shape=(700, 700))
+    y, x = np.mgrid[:700, :700]
+    for x0, flux in ((346.0, 1e5), (353.0, 8e4)):  # 2.3 FWHM apart
+        sky.image.data[:] += star(x - x0, y - 350.0, flux)
+    sky.image.data[:] += star(x - 120.0, y - 600.0, 1e6)
+    full = np.abs(x - 120) + 0.1 * np.abs(y - 600) < 2.5  # and it bleeds along its column
+    sky.image.data[full] = np.maximum(sky.image.data[full], 40_000)
+    sky.image.mask[full & (np.abs(y - 600) < 25)] = PixelFlag.SATURATED
+    found = detect(sky.image)
+
+    kinds = sort_sources(found, measure(sky.image, found))
+
+    near = np.hypot(found.sources.x - 349.5, found.sources.y - 350) < 6
+    bled = np.hypot(found.sources.x - 120, found.sources.y - 600) < 6
+    assert np.count_nonzero(near) == 2
+    assert set(kinds[near | bled]) == {SourceKind.UNSURE}
+
+
+def star(dx: np.ndarray, dy: np.ndarray, flux: float) -> np.ndarray:
+    """Return the light of a star as wide as those of `make_sky`."""
+    sigma = 3.0 / 2.354820045
+    light = flux / (2 * np.pi * sigma**2) * np.exp(-(dx**2 + dy**2) / (2 * sigma**2))
+    return np.asarray(light, np.float32)
+
+
+def test_a_galaxy_seen_edge_on_is_no_trail(rng: np.random.Generator) -> None:
+    sky = make_sky(rng, 40, flux=(2e4, 2e5), shape=(500, 500))
+    y, x = np.mgrid[:500, :500]
+    along, across = (x - 250) + (y - 250), (x - 250) - (y - 250)
+    sky.image.data[:] += (1500 * np.exp(-(along**2 / 1100 + across**2 / 90))).astype(np.float32)
+    found = detect(sky.image)
+
+    kinds = sort_sources(found, measure(sky.image, found))
+
+    k = int(np.argmin(np.hypot(found.sources.x - 250, found.sources.y - 250)))
+    assert found.sources.b_pix[k] < 0.35 * found.sources.a_pix[k]
+    assert kinds[k] == SourceKind.WIDE
+
+
+def test_kinds_have_words_and_what_is_not_known_has_none() -> None:
+    assert words_of(np.arange(5, dtype=np.uint8)) == [None, "star", "galaxy", "hit", "trail"]
+    assert words_of(np.array([1.0, np.nan], np.float32)) == ["star", None]

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from reduction.plots import astrometry, limits, objects, zeropoint
+from reduction.plots.canvas import BAD, GOOD, INK, LINE, MEDIAN
 from reduction.plots.zeropoint import ZeroPoints
 
 SHAPE = (300, 400)
@@ -17,7 +18,8 @@ def pixels(png: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(png)) as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 250
-        return np.asarray(picture.convert("RGB"))
+        page = Image.new("RGBA", picture.size, "white")
+        return np.asarray(Image.alpha_composite(page, picture.convert("RGBA")).convert("RGB"))
 
 
 def colours(png: bytes) -> int:
@@ -89,3 +91,28 @@ def test_plots_of_nothing_are_still_plots() -> None:
     assert colours(zeropoint.colour_plot(empty, None, "no colour")) > 1
     assert colours(astrometry.distance_plot((none, none), 1.0, 0.0)) > 1
     assert colours(limits.limit_hist(none, none, None)) > 1
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour, as the contrast of texts is counted by."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+
+@pytest.mark.parametrize("page", ["#1a1c1f", "#fffefb"])
+@pytest.mark.parametrize("ink", [GOOD, BAD, LINE, MEDIAN, INK])
+def test_plots_can_be_read_on_a_dark_page_and_on_a_bright_one(page: str, ink: str) -> None:
+    dark, bright = sorted((luminance(page), luminance(ink)))
+
+    assert (bright + 0.05) / (dark + 0.05) > 3
+
+
+def test_plots_have_no_ground_of_their_own(stars: ZeroPoints) -> None:
+    plot = zeropoint.zero_point_plot(stars, 25.0, 0.02, "stars")
+    with Image.open(io.BytesIO(plot)) as picture:
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+
+    assert alpha[0, 0] == 0
+    assert np.median(alpha) == 0
+    assert alpha.max() == 255

@@ -27,6 +27,9 @@ def test_stdwebs_catalogues_are_as_it_answers_them() -> None:
         ("2MASS", "K", ("Ks",)),
         ("2MASS", "V", ()),
         ("GaiaSP", "Vx", ()),
+        ("GaiaSP", "v", ("V",)),
+        ("GaiaDR3", "gbp", ("BP",)),
+        ("GaiaDR3", "ANY", ("G", "BP", "RP")),
         ("OGLE3", "I", ()),
     ],
 )

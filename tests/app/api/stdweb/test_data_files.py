@@ -4,10 +4,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image as Picture
+from sqlalchemy import event
 
 from app import paths
-from app.models import User
+from app.db import db, transaction
+from app.models import Proposal, User
+from app.services import settings
 from tests.app.services.rawfiles import fits_bytes, store
+from tests.conftest import client_of
+from tests.factories import make_frame, make_user
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +67,29 @@ def test_what_is_not_there_or_outside_is_not_found(
 
 def test_goodmans_archive_keeps_its_own_files(client: FlaskClient, observer: User) -> None:
     assert set(client.get("/api/files/").get_json()) == {"count", "next", "previous", "results"}
+
+
+def test_files_of_a_folder_are_looked_up_together(app: Flask, observer: User, staff: User) -> None:
+    settings.change("access", "visibility", "members", by=staff)
+    here, statements = paths.current(), list[str]()
+    for n in range(30):
+        store(here.data / "PROCESSED" / f"{n}.fits", fits_bytes())
+        make_frame(path=f"PROCESSED/{n}.fits", level=2, proposal_id=_owned(n))
+    client = client_of(app, observer)
+    event.listen(db.engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
+
+    listed = names(client, "PROCESSED")
+
+    assert listed == sorted(f"{n}.fits" for n in range(0, 30, 2))
+    assert sum("frames.thumb" in one for one in statements) < 4
+
+
+def _owned(n: int) -> int | None:
+    """Return no proposal for every other frame, else one of somebody."""
+    if n % 2 == 0:
+        return None
+    with transaction():
+        proposal = Proposal(code=f"P{n}", pi=make_user(f"leader{n}"))
+        db.session.add(proposal)
+        db.session.flush()
+        return proposal.id

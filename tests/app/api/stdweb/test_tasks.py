@@ -1,11 +1,14 @@
+import gzip
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app import paths
 from app.db import db
 from app.models import Task, User
 from app.services import groups, presets, task_files
@@ -147,6 +150,57 @@ def test_two_files_are_one_too_many(client: FlaskClient) -> None:
     response = client.post("/api/tasks/", data={"file": files})
 
     assert response.get_json() == {"file": ["Send one file: a task has one image."]}
+
+
+def test_parameter_no_step_could_work_with_is_refused_by_its_name(
+    client: FlaskClient, observer: User
+) -> None:
+    task = make_task(observer)
+
+    refused = client.post(
+        f"/api/tasks/{task.id}/process/",
+        json={"steps": ["inspect", "photometry"], "config": {"refine_order": 7}},
+    )
+
+    assert refused.status_code == 400
+    assert refused.get_json() == {
+        "error": "refine_order: 7 cannot be used: it takes a number of at least 1 and of at most 4"
+    }
+
+
+def gzipped(content: bytes) -> bytes:
+    return gzip.compress(content, 1)
+
+
+SIDE = 60_000
+CARDS = {"SIMPLE": "T", "BITPIX": 8, "NAXIS": 2, "NAXIS1": SIDE, "NAXIS2": SIDE}
+PROMISES = b"".join(f"{k:8}= {v:>20}".ljust(80).encode() for k, v in CARDS.items()) + b"END   "
+
+
+@pytest.mark.parametrize(("name", "content", "why"), [
+    ("a.fits", b"", "The submitted file is empty."),
+    ("a.fits", fits_bytes()[:3000], "a.fits cannot be used: Truncated"),
+    ("a.fits.gz", gzipped(fits_bytes())[:-40], "a.fits.gz cannot be used"),
+    ("a.fits.gz", gzipped(PROMISES.ljust(2880) + bytes(20_000_000)), "an image of 60000 x 60000"),
+    ("a.fits", b"no FITS file" * 300, "a.fits does not begin with SIMPLE"),
+])  # fmt: skip
+def test_upload_that_cannot_be_used_is_refused_and_leaves_nothing(
+    client: FlaskClient, name: str, content: bytes, why: str
+) -> None:
+    before = files_below(paths.current().instance)
+
+    refused = upload(client, file=(io.BytesIO(content), name))
+
+    assert refused.status_code == 400
+    assert why in refused.get_json()["file"][0]
+    assert db.session.query(Task).count() == 0
+    assert files_below(paths.current().instance) == before
+
+
+def files_below(folder: Path) -> set[str]:
+    """Return the files there, but for the database's own and the logs."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {name for name in found if "sqlite" not in name and not name.endswith(".log")}
 
 
 def test_file_under_another_content_type_is_taken(client: FlaskClient) -> None:
