@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from flask.cli import AppGroup
 
-from app.errors import AppError, UnavailableError
+from app.errors import AppError
 from app.wording import counted
 from reduction.errors import ReductionError
 from reduction.refcat.known import PRESETS
@@ -116,26 +116,14 @@ def check(names: tuple[str, ...]) -> None:
     from app.services import refcats
 
     damaged: list[str] = []
-    for name in names or [meta.name for meta in refcats.catalogues()]:
-        with _refusals():
-            wrong = _wrong_with(name)
-        click.echo(f"{name}: {wrong or 'whole'}")
-        damaged += [name] if wrong else []
+    with _refusals():
+        for name in [refcats.stored_name(name) for name in names] or refcats.folders():
+            wrong = refcats.damage(name)
+            click.echo(f"{name}: {'damaged: ' + ', '.join(wrong) if wrong else 'whole'}")
+            damaged += [name] if wrong else []
     if damaged:
-        raise click.ClickException(f"load again: {', '.join(damaged)}")
-
-
-def _wrong_with(name: str) -> str:
-    """Return what is wrong with a catalogue; empty where nothing is."""
-    from app.services import refcats
-
-    try:
-        columns = refcats.damaged_columns(name)
-    except UnavailableError as error:
-        return str(error)
-    if not columns:
-        return ""
-    return f"damaged in {counted(len(columns), 'column')}: {', '.join(columns)}"
+        said = counted(len(damaged), "catalogue is", "catalogues are")
+        raise click.ClickException(f"{said} damaged: {', '.join(damaged)}")
 
 
 @refcat.command("drop")

@@ -122,8 +122,13 @@ def told(found: OnSky) -> str:
 
 
 def _key(*, has_psf: bool) -> str:
-    """Return what results hang on besides frame and masters: this chain and the catalogues."""
+    """Return what results hang on besides frame and masters: this chain and the catalogues.
+
+    Those that were loaded: what is fetched grows by itself, for one frame at a time, and would
+    have every other frame done again.
+    """
     parts = [f"{CHAIN_VERSION} psf" if has_psf else str(CHAIN_VERSION)]
-    for meta in refcats.catalogues():
+    loaded = (meta for meta in refcats.catalogues() if not meta.name.endswith(refcats.FETCHED))
+    for meta in loaded:
         parts += [meta.name, *(fact.sha256 for _, fact in sorted(meta.columns.items()))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

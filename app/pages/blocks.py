@@ -1,5 +1,6 @@
 """Blocks: what there is, what the plan of a night would make, and putting them to work."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from flask import redirect, render_template, request, url_for
@@ -9,8 +10,9 @@ from app.api.auth import current_user
 from app.errors import InvalidRequestError
 from app.models import Block, BlockKind
 from app.pages.base import back, blueprint, row_number
-from app.pages.nights import parse_night, repeated
+from app.pages.nights import Told, parse_night, told
 from app.services import access, audit, blocks, lineage, nights, plan
+from app.services.calibrations import MasterChoice
 from app.services.sky_columns import LEFT_OUT
 from app.wording import counted
 
@@ -48,7 +50,18 @@ def show_plan() -> ResponseReturnValue:
     night = _day("night") or nights.newest_night(user)
     made = plan.preview(night, user=user) if night is not None else None
     labels = {block.plan_key: block.label for block in made.blocks} if made else {}
-    return render_template("plan.html", night=night, plan=made, labels=labels)
+    lacking = _lacking(made.science) if made else None
+    return render_template("plan.html", night=night, plan=made, labels=labels, told=lacking)
+
+
+def _lacking(science: Sequence[plan.PlannedScience]) -> Told:
+    """Return which calibrations all science frames of a plan would go without, and which some."""
+    choices = [(one.choice.bias, one.choice.dark, one.choice.flat) for one in science]
+    return told([each.reason for each in one if _is_lacking(each)] for one in choices)
+
+
+def _is_lacking(choice: MasterChoice) -> bool:
+    return not choice.is_found and "needed" not in choice.reason
 
 
 @blueprint.post("/blocks/plan/<name>/make/")
@@ -114,7 +127,7 @@ def show_block(block_id: int) -> ResponseReturnValue:
         "row": row,
         "block": block,
         "members": members,
-        "repeated": repeated(product.missing for product in members.products),
+        "told": told(product.missing for product in members.products),
         "products": {product.id: product for product in members.products},
         "left_out": {entry.frame_id: entry.left_out for entry in block.entries},
         "product_of": {entry.frame_id: entry.product_id for entry in block.entries},

@@ -8,10 +8,20 @@ from flask.typing import ResponseReturnValue
 
 from app.api import downloads
 from app.api.auth import current_user
-from app.errors import AppError, InvalidRequestError
-from app.models import BlockKind, Frame, Level
+from app.errors import AppError, InvalidRequestError, NotAllowedError
+from app.models import BlockKind, Frame, Level, User
 from app.pages.base import back, blueprint
-from app.services import archive, audit, frames, nights, orders, origins, previews
+from app.services import (
+    access,
+    archive,
+    audit,
+    block_members,
+    frames,
+    nights,
+    orders,
+    origins,
+    previews,
+)
 from app.services.calibration_key import MEMBER_KINDS
 from app.services.orders import Selection
 from reduction import preview
@@ -69,9 +79,21 @@ def show_frame(frame_id: int) -> ResponseReturnValue:
         stretches=preview.STRETCHES,
         colour_maps=preview.COLOUR_MAPS,
         is_raw=frame.level == Level.RAW,
-        may_be_reduced=frame.level == Level.RAW and frame.kind in MEMBER_KINDS[BlockKind.SCI],
+        may_be_reduced=_may_be_reduced(user, frame),
+        not_reduced=block_members.refusal(frame, BlockKind.SCI),
         acts=audit.of(frame),
     )
+
+
+def _may_be_reduced(user: User, frame: Frame) -> bool:
+    """Tell whether a frame is one to reduce, and its people's who looks at it."""
+    if frame.level != Level.RAW or frame.kind not in MEMBER_KINDS[BlockKind.SCI]:
+        return False
+    try:
+        access.check_change(user, frame)
+    except NotAllowedError:
+        return False
+    return True
 
 
 def _values(frame: Frame) -> list[dict[str, Any]]:

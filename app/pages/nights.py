@@ -3,6 +3,7 @@
 from calendar import Calendar
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, date
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from app import config, paths
 from app.api.auth import current_user
 from app.errors import InvalidRequestError, NotFoundError
 from app.pages.base import back, blueprint, row_number
-from app.services import ingest, nights, plan, quality, raw_files, settings, trends
+from app.services import ingest, nights, plan, quality, raw_files, settings, shortfalls, trends
 from app.services.frames import FrameFilters
 from app.wording import counted
 
@@ -89,7 +90,7 @@ def show_night(name: str) -> ResponseReturnValue:
     )
     shown = {
         "page": page,
-        "repeated": repeated(row.problems for row in page.rows),
+        "told": told(row.problems for row in page.rows),
         "name": name,
         "night": night,
         "filters": request.args,
@@ -111,19 +112,37 @@ def show_night(name: str) -> ResponseReturnValue:
     )
 
 
-def repeated(told: Iterable[Sequence[str]]) -> dict[str, int]:
-    """Return what is told of several frames, with of how many: it is said once, above them.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of the frames of a list, details in brackets left away.
 
-    Details in brackets, as the exposure that has no dark, are left to the page of each.
+    What all share is said once above them; what some share stands in their rows, in short.
     """
-    counts = Counter(head for one in told for head in dict.fromkeys(map(without_details, one)))
-    return {text: n for text, n in counts.most_common() if n > 1}
+
+    all: tuple[str, ...]
+    some: frozenset[str]
+    n: int
+
+
+def told(lists: Iterable[Sequence[str]]) -> Told:
+    """Return which of the sentences told of each frame all of them share, and which only some."""
+    each = [dict.fromkeys(map(without_details, one)) for one in lists]
+    counts = Counter(head for one in each for head in one)
+    several = {text: n for text, n in counts.items() if n > 1}
+    by_all = tuple(text for text, n in several.items() if n == len(each))
+    return Told(by_all, frozenset(several) - frozenset(by_all), len(each))
 
 
 @blueprint.app_template_filter("without_details")
 def without_details(text: str) -> str:
     """Return a sentence up to its first bracket."""
     return text.partition(" (")[0]
+
+
+@blueprint.app_template_filter("in_short")
+def in_short(text: str) -> str:
+    """Return the few words a row has room for: "no dark" without the reasons."""
+    return shortfalls.short([text])[0]
 
 
 def _filters() -> FrameFilters:

@@ -27,7 +27,7 @@ from app.services import (
     audit,
     groups,
     nights,
-    refcats,
+    online_catalogues,
     task_changes,
     task_files,
     task_guesses,
@@ -130,12 +130,11 @@ def reusable(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _look(task: Task) -> Look:
     files = {entry.path: entry for entry in task_files.listing(task)}
-    catalogues = [meta.name for meta in refcats.catalogues()]
     return Look(
         task,
         files,
         task_files.folder(task),
-        {"filter": BANDS, "cat_name": catalogues},
+        {"filter": BANDS, "cat_name": online_catalogues.names()},
     )
 
 

@@ -6,28 +6,32 @@ said, and work goes on with the catalogues there are.
 """
 
 import json
+import secrets
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from app import paths
 from app.errors import AppError, InvalidRequestError
 from app.services import placing, refcats, settings, vizier
+from app.services.staging import MEGABYTE
 from reduction.errors import ReductionError
-from reduction.refcat.errors import NotCoveredError
+from reduction.refcat.errors import BadCatalogueError, NotCoveredError
 from reduction.refcat.geometry import separations_deg
-from reduction.refcat.known import STDWEB
+from reduction.refcat.known import KNOWN, STDWEB
 from reduction.refcat.load import Loading, load
 from reduction.refcat.regions import Cone
+from reduction.refcat.store import Catalogue
 from reduction.refcat.systems import usual_system
-from reduction.refcat.vizier import LARGEST_DEG, TABLES, Answer, Table, depth_of
+from reduction.refcat.vizier import LARGEST_DEG, TABLES, Table, depth_of
 
 Say = Callable[[str], None]
 Fill = Callable[[float, float, float], None]  # with a cone: right ascension, declination, radius
@@ -36,11 +40,20 @@ ONLINE: Final = "catalogues.online"
 PAD, LEAST_PAD_DEG = 1.2, 0.05  # asked for around a cone: the next frame is a little beside
 MOST_A_FILLER: Final = 4
 WHOLE: Final = 0.999  # of a cone: the rest is the rounding of cells
-REST_S: Final = 600.0  # a server that is away is not asked again for so long
+REST_S: Final = 600.0  # a server that is away, or a table it cannot give, is left alone for so long
 FORGET_S: Final = 86_400.0  # an answer without stars is believed for so long
-_ASKED: Final = "asked.json"
+MOST_STARS: Final = 20_000_000  # of a fetched catalogue: each answer has it written anew, whole
+MERGE_WAIT_S: Final = 600.0  # for others who add to the same catalogue: seconds each
+ABANDONED_S: Final = 3600.0  # longer than a question and that wait: what is older was left behind
+_ASKED: Final = ".asked.json"  # hidden: without stars beside it there is no catalogue
 _AWAY: Final = ".online-away"
-_ROOM: Final = ".fetched"
+_ROOM: Final = ".fetched-"
+_BEFORE: Final = "VizieR was asked before and gave"
+# What astroquery and readers of tables raise at an answer that is none.
+_NONSENSE: Final = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError),
+    *(RecursionError, AssertionError),
+)
 # Of a frame whose catalogue nobody names: with proper motions, over the whole sky, in all of griz.
 _FIRST: Final = "atlas"
 _OF_PLACES: Final = "gaiaedr3"
@@ -48,18 +61,33 @@ _OF_PLACES: Final = "gaiaedr3"
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A cone VizieR was asked for: how deep, when, and how many stars came."""
+    """A cone VizieR was asked for: how deep, how deep it went, when, and how many stars came."""
 
     ra_deg: float
     dec_deg: float
     radius_deg: float
     depth_mag: float
+    reached_mag: float
     when_s: float
     n_stars: int
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> "_Asked":
+        """Return what a file says of a question; raise where it is damaged."""
+        numbers: dict[str, Any] = {name: float(value) for name, value in said.items()}
+        return cls(**numbers | {"n_stars": int(numbers["n_stars"])})
+
+    @property
+    def is_bright_only(self) -> bool:
+        """Whether there were too many stars to have all that were asked for."""
+        return self.reached_mag < self.depth_mag
 
     def holds(self, cone: Cone, depth_mag: float) -> bool:
         """Tell whether a cone needs not be asked for again."""
         if self.n_stars == 0 and time.time() - self.when_s > FORGET_S:
+            return False
+        # A part of a crowded sky can be had deeper than the whole.
+        if self.is_bright_only and cone.radius_deg < (self.radius_deg - LEAST_PAD_DEG) / PAD / 2:
             return False
         at = np.array([cone.ra_deg]), np.array([cone.dec_deg])
         apart = float(separations_deg(*at, self.ra_deg, self.dec_deg)[0])
@@ -76,6 +104,13 @@ def can_have(name: str) -> bool:
     with suppress(AppError):
         return is_on() and refcats.stored_name(name) in TABLES
     return False
+
+
+def names() -> list[str]:
+    """Return the catalogues to choose from, as observers call them: those here or to be had."""
+    here = {meta.name.removesuffix(refcats.FETCHED) for meta in refcats.catalogues()}
+    known = [name for name in KNOWN if name in here or can_have(name)]
+    return [*known, *sorted(here.difference(known))]
 
 
 @dataclass(slots=True)
@@ -117,9 +152,11 @@ def fetch(name: str, cone: Cone) -> str:
     NotFoundError
         If VizieR has no such catalogue.
     InvalidRequestError
-        If the cone is too large, or out of a survey's reach.
+        If the cone is too large, or out of a survey's reach, or too much was fetched already.
     UnavailableError
-        If VizieR does not answer, or there is nothing to ask it with.
+        If VizieR does not answer, or there is nothing to ask it with, or no room.
+    BadCatalogueError
+        If what it answers cannot be used.
     """
     table = vizier.table_of(name)
     if not table.reaches(cone):
@@ -131,82 +168,139 @@ def fetch(name: str, cone: Cone) -> str:
             f"a circle of {cone.radius_deg:.1f} degrees is too large, {LARGEST_DEG:g} is the most: "
             "load the catalogue (flask refcat load)"
         )
-    wait_s = 2 * settings.snapshot().number(vizier.WAIT)
-    with refcats.alone(name + refcats.FETCHED, wait_s=wait_s):
+    known = _known(name, cone)
+    if known is not None:
+        return _told(name, table, known, _BEFORE)
+    _check_is_there(name)
+    with _trouble_noted(name):
         return _fetched(name, table, cone)
 
 
 def _fetched(name: str, table: Table, cone: Cone) -> str:
-    """Ask, with the catalogue locked: whoever waited for another finds what that one brought."""
-    depth = depth_of(cone.radius_deg)
-    folder = refcats.folder_of(name + refcats.FETCHED)
-    asked = _asked(folder)
-    known = next((one for one in asked if one.holds(cone, depth)), None)
-    if known is not None:
-        return _told(name, table, known, "VizieR was asked before and gave")
-    _check_is_there()
+    """Ask, and add what came; only to add it needs the catalogue locked, for a moment."""
+    stored = name + refcats.FETCHED
+    _kept(stored)  # what is damaged is said before anybody is asked
+    _check_room(stored)
     wide = Cone(cone.ra_deg, cone.dec_deg, PAD * cone.radius_deg + LEAST_PAD_DEG)
-    folder.mkdir(parents=True, exist_ok=True)
-    room = folder / _ROOM  # what a killed one left there goes first
-    shutil.rmtree(room, ignore_errors=True)
-    room.mkdir()
-    try:
+    with _room() as room:
         path = room / f"{table.name.replace('/', '_')} {wide.ra_deg:.4f}{wide.dec_deg:+.4f}.vot"
-        answer = _answered(table, wide, depth, path)
-        if answer.n_rows:
-            _keep(name, table, wide, path)
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-    new = _Asked(wide.ra_deg, wide.dec_deg, wide.radius_deg, depth, time.time(), answer.n_rows)
-    _note(folder, [*(one for one in asked if not _is_old(one)), new])
+        depth = depth_of(cone.radius_deg)
+        given = vizier.ask(table, wide, depth, path)
+        at = wide.ra_deg, wide.dec_deg, wide.radius_deg
+        new = _Asked(*at, depth, given.depth_mag, time.time(), given.n_rows)
+        with refcats.alone(stored, wait_s=MERGE_WAIT_S):
+            known = _known(name, cone)
+            if known is not None:  # another fetched the same sky meanwhile
+                return _told(name, table, known, _BEFORE)
+            _add(stored, table, new, path)
     return _told(name, table, new, "VizieR gave")
 
 
-def _answered(table: Table, cone: Cone, depth: float, path: Path) -> Answer:
-    """Have VizieR's answer in a file; a server that is away is left alone for a while."""
-    try:
-        return vizier.ask(table, cone, depth, path)
-    except vizier.AwayError as error:
-        _write(_away(), str(error))
-        raise
-
-
-def _check_is_there() -> None:
-    try:
-        since, why = _away().stat().st_mtime, _away().read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    until = since + REST_S
-    if time.time() < until:
-        at = datetime.fromtimestamp(until, UTC)
-        raise vizier.AwayError(f"{why}; it is not asked again before {at:%H:%M} UTC")
-
-
-def _keep(name: str, table: Table, cone: Cone, path: Path) -> None:
+def _add(stored: str, table: Table, new: _Asked, path: Path) -> None:
     """Make an answer part of what was fetched of a catalogue before."""
-    stored = name + refcats.FETCHED
-    kept = refcats.open_catalogue(stored) if refcats.facts(stored) else None
-    preset, title = table.preset, f"{table.preset.title}, fetched"
-    what = Loading(stored, title, preset.epoch, table.column_map, table.covered(path, cone))
-    load(refcats.folder_of(stored), [path], what, lambda _stage, _done: None, kept=kept)
+    if new.n_stars:
+        _check_room(stored, path, new.n_stars)
+        cone = Cone(new.ra_deg, new.dec_deg, new.radius_deg)
+        preset, title = table.preset, f"{table.preset.title}, fetched"
+        what = Loading(stored, title, preset.epoch, table.column_map, table.covered(path, cone))
+        folder, kept = refcats.folder_of(stored), _kept(stored)
+        load(folder, [path], what, lambda _stage, _done: None, kept=kept)
+    _note(stored, new)
+
+
+@contextmanager
+def _room() -> Iterator[Path]:
+    """Give a folder for an answer; what killed ones left there goes first."""
+    root = _root()
+    root.mkdir(parents=True, exist_ok=True)
+    for left in root.glob(f"{_ROOM}*"):
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_ROOM, dir=root) as room:
+        yield Path(room)
+
+
+@contextmanager
+def _trouble_noted(name: str) -> Iterator[None]:
+    """Have a server that is away, or a table whose answers cannot be used, left alone a while."""
+    try:
+        yield
+    except vizier.AwayError as error:
+        _write(_trouble(), str(error))
+        raise
+    except BadCatalogueError as error:
+        _write(_trouble(name), str(error))
+        raise
+    except _NONSENSE as error:
+        why = f"what VizieR answered cannot be used ({type(error).__name__}: {error})"[:300]
+        _write(_trouble(name), why)
+        raise BadCatalogueError(why) from error
+
+
+def _check_is_there(name: str) -> None:
+    """Refuse to ask a server, or for a table, that was in trouble a few minutes ago."""
+    for path in (_trouble(), _trouble(name)):
+        try:
+            since, why = path.stat().st_mtime, path.read_text("utf-8", errors="replace")
+        except FileNotFoundError:
+            continue
+        if 0.0 <= time.time() - since < REST_S:
+            at = datetime.fromtimestamp(since + REST_S, UTC)
+            raise vizier.AwayError(f"{why}; it is not asked again before {at:%H:%M} UTC")
+
+
+def _check_room(stored: str, answer: Path | None = None, n_rows: int = 0) -> None:
+    """Refuse to add to what was fetched where that would be too much, or fill the disk."""
+    facts = refcats.facts(stored)
+    has = facts.rows if facts else 0
+    if has + max(n_rows, 1) > MOST_STARS:
+        raise InvalidRequestError(
+            f"{has:,} of its stars were fetched already, and {MOST_STARS:,} are the most that are "
+            "kept: load the catalogue itself (flask refcat load), or begin anew "
+            f"(flask refcat drop {stored})"
+        )
+    folder = refcats.folder_of(stored)
+    there = [*folder.rglob("*"), *([answer] if answer else [])]
+    # Written whole beside the old one, and once more on the way there.
+    n_bytes = 2 * sum(path.stat().st_size for path in there if path.is_file())
+    reserve_bytes = settings.snapshot().integer("disk.reserve_mb") * MEGABYTE
+    placing.check_room(folder, n_bytes, reserve_bytes)
+
+
+def _kept(stored: str) -> Catalogue | None:
+    return refcats.open_catalogue(stored) if refcats.facts(stored) else None
 
 
 def _told(name: str, table: Table, asked: _Asked, how: str) -> str:
     where = f"within {asked.radius_deg:.2f} degrees of {asked.ra_deg:.4f} {asked.dec_deg:+.4f}"
+    to = f", to mag {asked.reached_mag:g}," if asked.is_bright_only else ""
     if asked.n_stars:
-        return f"{how} {asked.n_stars:,} stars of {name} {where}"
+        which = f"the {asked.n_stars:,} brightest" if to else f"{asked.n_stars:,}"
+        return f"{how} {which} stars of {name}{to} {where}"
     why = "" if table.is_whole else ": that survey does not cover it"
-    return f"{how} no stars of {name} {where}{why}"
+    return f"{how} no stars of {name}{to} {where}{why}"
+
+
+def _known(name: str, cone: Cone) -> _Asked | None:
+    """Return the question that had the stars of a cone before."""
+    depth = depth_of(cone.radius_deg)
+    asked = _asked(refcats.folder_of(name + refcats.FETCHED))
+    return next((one for one in asked if one.holds(cone, depth)), None)
 
 
 def _asked(folder: Path) -> Sequence[_Asked]:
+    """Return what was asked for before; of a damaged file, nothing."""
     try:
-        return [_Asked(**one) for one in json.loads((folder / _ASKED).read_text("utf-8"))]
-    except (FileNotFoundError, ValueError, TypeError):
+        return [_Asked.of(one) for one in json.loads((folder / _ASKED).read_text("utf-8"))]
+    except (OSError, *_NONSENSE):
         return ()
 
 
-def _note(folder: Path, asked: Sequence[_Asked]) -> None:
+def _note(stored: str, new: _Asked) -> None:
+    folder = refcats.folder_of(stored)
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = [*(one for one in _asked(folder) if not _is_old(one)), new]
     _write(folder / _ASKED, json.dumps([asdict(one) for one in asked]))
 
 
@@ -250,10 +344,16 @@ def _is_covered(name: str, cone: Cone) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    aside.write_text(text, encoding="utf-8", errors="replace")
     placing.replace(aside, path)
 
 
-def _away() -> Path:
-    return paths.current().catalogues / _AWAY
+def _trouble(name: str = "") -> Path:
+    """Return where a server's trouble is noted, or that of a table of it."""
+    return _root() / (f"{_AWAY}-{name}" if name else _AWAY)
+
+
+def _root() -> Path:
+    return paths.current().catalogues

@@ -74,6 +74,11 @@ def load_files(request: Request, progress: Progress = lambda _stage, _done: None
     from reduction.refcat.load import load
 
     name = stored_name(request.name)
+    if name.endswith(FETCHED):
+        raise InvalidRequestError(
+            f"a name that ends in {FETCHED} is kept for stars that are fetched from VizieR: "
+            f"take another, such as {name.removesuffix(FETCHED) or 'mine'}"
+        )
     try:
         what = _understood(name, request)
         with alone(name):
@@ -162,7 +167,7 @@ def drop(name: str) -> None:
         If there is none.
     """
     name = stored_name(name)
-    if not _is_loaded(folder_of(name)):
+    if not folder_of(name).is_dir():  # what is damaged too
         raise NotFoundError(_not_loaded(name))
     with alone(name):
         gone = _root() / f"{_DROPPED}{secrets.token_hex(4)}"
@@ -194,17 +199,45 @@ def open_catalogue(name: str) -> Catalogue:
         raise UnavailableError(str(error)) from error
 
 
-def damaged_columns(name: str) -> list[str]:
-    """Return the columns of a catalogue that are not what was loaded; every byte is read.
+def folders() -> list[str]:
+    """Return the names of all that lies where catalogues do, also of what cannot be read."""
+    found = (path for path in sorted(_root().glob("[!.]*")) if path.is_dir())
+    return [path.name for path in found if any(path.glob("[!.]*"))]  # else a load has not ended
+
+
+def damage(name: str) -> list[str]:
+    """Return what of a catalogue is not as it was stored, with what to do; every byte is read.
 
     Raises
     ------
     NotFoundError
-        If it is not loaded.
-    UnavailableError
-        If it cannot be opened at all.
+        If nothing is stored under this name.
     """
-    return open_catalogue(name).damage()
+    if name not in folders():
+        raise NotFoundError(_not_loaded(name))
+    generation = newest_generation(folder_of(name))
+    found = _damage_of(name, generation)
+    if found and newest_generation(folder_of(name)) != generation:  # it was loaded meanwhile
+        return damage(name)
+    return found
+
+
+def _damage_of(name: str, generation: str | None) -> list[str]:
+    # Imported here: who only asks for stars does without it.
+    from reduction.refcat.damage import damage_of, quads_damage
+
+    if generation is None:
+        return [f"nothing of it can be recognised; {_cure(name)}"]
+    if found := damage_of(folder_of(name) / generation):
+        return [*found[:-1], f"{found[-1]}; {_cure(name)}"]
+    quads_wrong = quads_damage(folder_of(name) / generation)
+    return [f"{quads_wrong}; make it anew: flask refcat quads {name}"] if quads_wrong else []
+
+
+def _cure(name: str) -> str:
+    if name.endswith(FETCHED):
+        return f"drop it: flask refcat drop {name}. Its stars are fetched again when needed"
+    return f"load it again: flask refcat load FILE... --name {name}"
 
 
 def cone(

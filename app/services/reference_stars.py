@@ -61,7 +61,9 @@ def _in_order(band: str | None) -> Iterator[Meta]:
 def _around(meta: Meta, cone: tuple[float, float, float], when: datetime | None) -> Stars | None:
     epoch = 2000.0 + (when - _J2000).total_seconds() / _YEAR_S if when is not None else None
     try:
-        return refcats.cone(meta.name, *cone, epoch=epoch).brightest(MOST_STARS)
+        # Of this one alone: what was fetched for its gaps has a turn, and a name, of its own.
+        found = refcats.open_catalogue(meta.name).cone(*cone, epoch=epoch)
+        return found.brightest(MOST_STARS)
     except (NotCoveredError, AppError):  # elsewhere, dropped just now, or damaged: others may do
         return None
 

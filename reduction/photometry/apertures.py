@@ -10,14 +10,14 @@ from scipy.spatial import cKDTree
 from reduction.image import Image
 from reduction.kernels.circles import circle_sums
 from reduction.photometry.detection import Detected, light_of
+from reduction.photometry.growth import BEST, growth_of
 from reduction.photometry.spill import Curve, light_of_neighbours, shed_shares
-from reduction.stats import MAD_TO_SIGMA
+
+__all__ = ["BEST", "RADII_FWHM", "Apertures", "measure"]
 
 Floats = npt.NDArray[np.float64]
 RADII_FWHM: Final = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0)  # of a star
-BEST: Final = 1  # of the radii: about the largest signal to noise there is for faint stars
 BRIGHT: Final = 50.0  # signal to noise of stars that the growth curve is taken from
-LEAST_STARS: Final = 3
 GROWN: Final = 2  # times the growth curve is taken again
 DEFAULT_FWHM_PIX: Final = 4.0  # where no star tells
 
@@ -39,6 +39,9 @@ class Apertures:
     others, others_error : float arrays, ``(n,)``
         Light of other sources in the circle of the best radius, and its noise; 0 where no star
         told the growth curve.
+    caught : float array, ``(n,)``
+        Share of each source's light in that circle, if it is a star: `growth`, and of narrow stars
+        by their place within a pixel.
     """
 
     radii_pix: Floats
@@ -48,16 +51,17 @@ class Apertures:
     growth_error: Floats
     others: Floats
     others_error: Floats
+    caught: Floats
 
     @property
     def total(self) -> Floats:
         """All the light of each source if it is a star, that of its neighbours off, ``(n,)``."""
-        return np.asarray((self.flux[:, BEST] - self.others) / self.growth[BEST])
+        return np.asarray((self.flux[:, BEST] - self.others) / self.caught)
 
     @property
     def total_error(self) -> Floats:
         """Its noise, the growth curve's doubt left out: that is the same for all."""
-        return np.asarray(np.hypot(self.error[:, BEST], self.others_error) / self.growth[BEST])
+        return np.asarray(np.hypot(self.error[:, BEST], self.others_error) / self.caught)
 
 
 def measure(image: Image, detected: Detected) -> Apertures:
@@ -86,18 +90,19 @@ def measure(image: Image, detected: Detected) -> Apertures:
     circle_sums(light, (sources.x, sources.y), radii, flux, error)
     places = np.column_stack([sources.x, sources.y])
     bright = _telling(flux, detected, places, float(radii[-1] + radii[BEST]))
-    growth, growth_error = _growth(flux[bright])
-    if not growth_error.any():
-        return Apertures(radii, flux, error, growth, growth_error, *np.zeros((2, len(sources))))
+    fwhm = float(radii[0] / RADII_FWHM[0])
+    told = growth_of(flux[bright], error[bright], places[bright], fwhm)
+    others = np.zeros(len(sources)), np.zeros(len(sources))
     every = np.arange(len(sources))
-    for _ in range(GROWN):  # without what lies around the stars that tell it
-        curve = Curve(radii, growth)
+    for _ in range(GROWN if told.errors.any() else 0):  # without what lies around their stars
+        curve = Curve(radii, told.shares)
         shed = shed_shares(places, every, curve, BEST)
-        others = light_of_neighbours(shed, flux[:, BEST], error[:, BEST], growth[BEST])
-        total = np.nan_to_num(flux[:, BEST] - others[0]) / growth[BEST]
+        others = light_of_neighbours(shed, flux[:, BEST], error[:, BEST], told.shares[BEST])
+        total = np.nan_to_num(flux[:, BEST] - others[0]) / told.shares[BEST]
         around = [shed_shares(places, bright, curve, k) @ total for k in range(len(radii))]
-        growth, growth_error = _growth(flux[bright] - np.column_stack(around))
-    return Apertures(radii, flux, error, growth, growth_error, *others)
+        own = flux[bright] - np.column_stack(around)
+        told = growth_of(own, error[bright], places[bright], fwhm)
+    return Apertures(radii, flux, error, told.shares, told.errors, *others, told.caught(places))
 
 
 def _telling(
@@ -109,17 +114,6 @@ def _telling(
     is_star[sources.like_stars(detected.fwhm_pix)] = True
     bright = is_star & sources.is_clean & (sources.snr > BRIGHT) & (flux > 0).all(axis=1)
     return np.flatnonzero(bright & (_nearest_pix(places) > apart_pix))
-
-
-def _growth(flux: Floats) -> tuple[Floats, Floats]:
-    """Return the growth curve of some stars and its error; ones where they are too few."""
-    flux = flux[(flux > 0).all(axis=1)]
-    if len(flux) < LEAST_STARS:
-        return np.ones(flux.shape[1]), np.zeros(flux.shape[1])
-    shares = flux / flux[:, -1:]
-    growth = np.median(shares, axis=0)
-    scatter = MAD_TO_SIGMA * np.median(np.abs(shares - growth), axis=0)
-    return growth, 1.2533 * scatter / np.sqrt(len(flux))
 
 
 def _nearest_pix(places: Floats) -> Floats:

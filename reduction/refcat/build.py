@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from reduction.refcat.columns import Chunk
 from reduction.refcat.coverage import Coverage, of_stars
+from reduction.refcat.damage import SUMS_FILE, sums_of
 from reduction.refcat.meta import META_FILE, ColumnFact, Meta, Source
 from reduction.refcat.pixels import KEY_ORDER, MAX_ORDER, Pixels, n_pixels
 from reduction.refcat.runs import KEY, Records, Runs, count_cells, distinct, firsts
@@ -174,6 +175,7 @@ class _Writer:
         meta = self._meta(facts, kept, order, coverage)
         meta = replace(meta, left_out=tuple(self._spec.left_out(seen - kept)))
         (self._folder / META_FILE).write_text(meta.text(), encoding="utf-8")
+        (self._folder / SUMS_FILE).write_text(sums_of(self._folder), encoding="ascii")
         return meta
 
     def _note(self, rows: Records) -> None:

@@ -171,7 +171,8 @@ PRESETS: Final[Mapping[str, Preset]] = {
             2016.0,
         ),
         # Synthetic magnitudes of Gaia's spectra, brought onto the standards (Montegriffo et al.
-        # 2023, A&A 674, A33). It has no column of errors.
+        # 2023, A&A 674, A33). It has errors of fluxes alone, which are not taken: those of the
+        # magnitudes are unknown.
         Preset(
             "vizier-gaiadr3syn",
             "Gaia DR3 synthetic photometry, VizieR I/360/syntphot",

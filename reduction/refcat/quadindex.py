@@ -9,8 +9,9 @@ import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +118,36 @@ def open_quads(folder: Path) -> QuadTables:
     return QuadTables(sky, quads)
 
 
+def sums_of_quads(folder: Path) -> dict[str, tuple[str, str]]:
+    """Return of each array of a catalogue's quads the SHA-256 that was stored, and that it has now.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a generation of the catalogue.
+
+    Returns
+    -------
+    mapping of str to pair of str
+        By the name of the array; without those stored by a version that kept no sums.
+
+    Raises
+    ------
+    FileNotFoundError
+        If none were made.
+    BadCatalogueError
+        If the file is damaged.
+    """
+    path = folder / QUADS_FILE
+    with path.open("rb") as file:
+        try:
+            arrays = json.loads(file.read(HEAD_BYTES).rstrip(b"\0 \n"))["arrays"]
+            kept = {name: fact for name, fact in arrays.items() if "sha256" in fact}
+            return {name: (fact["sha256"], _sum_in(file, fact)) for name, fact in kept.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadCatalogueError(f"{path} is damaged: make it again") from error
+
+
 def quads_stamp(folder: Path) -> int:
     """Return a number that is another when the quads of a catalogue were made anew.
 
@@ -161,6 +192,8 @@ class _Writer:
         for array in self._arrays.values():
             if isinstance(array.base, np.memmap):
                 array.base.flush()
+        for name, array in self._arrays.items():
+            self._facts[name]["sha256"] = sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
         head = json.dumps({"format": FORMAT, "arrays": self._facts} | facts).encode()
         with self._path.open("r+b") as file:
             file.write(head.ljust(HEAD_BYTES, b"\0"))
@@ -173,6 +206,17 @@ def _mapped(path: Path, fact: dict[str, Any], mode: Any = "r") -> npt.NDArray[An
     if not int(np.prod(shape)):
         return np.empty(shape, fact["dtype"])
     return np.memmap(path, fact["dtype"], mode, fact["offset"], shape).view(np.ndarray)
+
+
+def _sum_in(file: BinaryIO, fact: dict[str, Any]) -> str:
+    """Return the SHA-256 of an array in an open file; it is read, not mapped."""
+    left = int(np.prod(fact["shape"])) * np.dtype(fact["dtype"]).itemsize
+    file.seek(fact["offset"])
+    found = sha256()
+    while left > 0 and (piece := file.read(min(left, ROWS))):
+        found.update(piece)
+        left -= len(piece)
+    return found.hexdigest()
 
 
 def _pieces(catalogue: Catalogue) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,6 @@ has mapped, so that it never sees half of one and half of another.
 """
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -48,7 +47,10 @@ class Catalogue:
         self.folder = folder
         self._columns = {name: _mapped(folder / f"{name}.npy") for name in self.meta.columns}
         self._offsets = _mapped(folder / f"{OFFSETS}.npy")
-        start, stop = _mapped(folder / f"{COVERED}.npy")
+        covered = _mapped(folder / f"{COVERED}.npy")
+        if covered.ndim != 2 or len(covered) != 2 or self._offsets.ndim != 1:
+            raise BadCatalogueError(f"{folder} is damaged: load it again")
+        start, stop = covered
         self.coverage = Coverage(
             Ranges(self.meta.cover_order, np.asarray(start), np.asarray(stop)),
             self.meta.is_declared,
@@ -170,14 +172,6 @@ class Catalogue:
             rows = slice(first, first + n_rows)
             yield {name: self._take(name, rows) for name in self.meta.columns}
 
-    def damage(self) -> list[str]:
-        """Return the columns whose values are not those that were written; reads all of them."""
-        return [
-            name
-            for name, fact in self.meta.columns.items()
-            if sha256(self._columns[name].data).hexdigest() != fact.sha256
-        ]
-
     def _bands(self, names: Sequence[str] | None) -> tuple[Band, ...]:
         if names is None:
             return self.meta.bands
@@ -228,5 +222,5 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
         # A plain array over the map: the subclass costs more than a small cone.
         values = np.load(path, mmap_mode="r", allow_pickle=False)
         return np.asarray(values.view(np.ndarray))
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise BadCatalogueError(f"{path} is damaged: load the catalogue again") from error

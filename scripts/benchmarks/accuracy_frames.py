@@ -99,6 +99,11 @@ def share_within(radius_fwhm: float, fwhm: float) -> float:
     return float(1 - (1 + (radius_fwhm * fwhm) ** 2 / core2_of(fwhm)) ** -2)
 
 
+def light_within(radius: float, fwhm: float) -> float:
+    """Return the light within a radius in pixels, in units of `Simulated.flux`."""
+    return share_within(radius / fwhm, fwhm) / share_within(ALL_FWHM, fwhm)
+
+
 def points_of(fwhm: float) -> tuple[Floats, Floats]:
     """Return where in a pixel the profile is looked at, and the weights (Gauss, Legendre)."""
     n = 1 if fwhm > SMOOTH_PIX else 3 if fwhm > FINE_PIX else 5

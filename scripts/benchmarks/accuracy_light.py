@@ -22,6 +22,7 @@ from scripts.benchmarks.accuracy_frames import (
     Floats,
     Simulated,
     frame_of_stars,
+    light_within,
 )
 
 CENTRE: Final = (150.0, 30.0)
@@ -44,6 +45,7 @@ class Gathered:
     off: dict[str, list[Floats]] = field(default_factory=lambda: defaultdict(list))
     pulls: dict[str, list[Floats]] = field(default_factory=lambda: defaultdict(list))
     snr: dict[str, list[Floats]] = field(default_factory=lambda: defaultdict(list))
+    apart: dict[str, list[Floats]] = field(default_factory=lambda: defaultdict(list))
     zeros: list[tuple[float, float, float, float]] = field(default_factory=list)
     n_frames: int = 0
 
@@ -91,8 +93,9 @@ def gather(crowd: float | None, fwhm: float, frames: tuple[int, int]) -> Gathere
         compare(gathered, frame, seen)
         zero = seen.zero_point
         if zero is not None and zero.colour_term is not None:
+            more = 2.5 * np.log10(light_within(float(seen.apertures.radii_pix[-1]), fwhm))
             gathered.zeros.append(
-                (zero.value - ZERO_POINT, zero.total_error,
+                (zero.value - ZERO_POINT - more, zero.total_error,
                  zero.colour_term - COLOUR_TERM, zero.colour_term_error or 0.0)
             )  # fmt: skip
     return gathered
@@ -119,9 +122,10 @@ def compare(gathered: Gathered, frame: Simulated, seen: OnSky) -> None:
     """Add how far the fluxes of a frame's stars are off.
 
     Apertures are compared for stars that the frame itself says nothing shines on, PSF fluxes for
-    those that another star does not lie upon.
+    those that another star does not lie upon. All light is what the largest circle holds.
     """
     sources, fwhm = seen.detected.sources, frame.fwhm
+    truth = frame.flux * light_within(float(seen.apertures.radii_pix[-1]), fwhm)
     places = np.column_stack([frame.x, frame.y])
     tree = cKDTree(places)
     away, which = tree.query(np.column_stack([sources.x, sources.y]))
@@ -140,8 +144,9 @@ def compare(gathered: Gathered, frame: Simulated, seen: OnSky) -> None:
         measured["PSF"] = found.flux, found.error
     for way, (flux, error) in measured.items():
         k = np.flatnonzero(chosen[way] & np.isfinite(flux) & (error > 0))
-        off = flux[k] - frame.flux[which[k]]
-        gathered.off[way].append(off / frame.flux[which[k]])
+        off = flux[k] - truth[which[k]]
+        gathered.off[way].append(off / truth[which[k]])
+        gathered.apart[way].append(apart[which[k]] / fwhm)
         gathered.pulls[way].append(off / error[k])
         gathered.snr[way].append(frame.snr[which[k]])
 
@@ -151,13 +156,12 @@ def fluxes(way: str, crowd: float | None, fwhm: float, gathered: Gathered) -> Fa
     of = f"{named(crowd, fwhm)}: {way}"
     if not gathered.off[way]:
         return Fact(of, "no fluxes", {}, "fluxes" if crowd in WITH_AIM else "")
-    off, pull, snr = (
-        np.concatenate(one[way]) for one in (gathered.off, gathered.pulls, gathered.snr)
-    )
+    kinds = gathered.off, gathered.pulls, gathered.snr, gathered.apart
+    off, pull, snr, apart = (np.concatenate(one[way]) for one in kinds)
     bright = snr > SURE
     bias = float(np.median(off[bright]))
     doubt = 1.2533 * robust_width(off[bright]) / np.sqrt(max(1, bright.sum()))
-    width = robust_width(pull)
+    width, parted = robust_width(pull), robust_width(pull[apart > APART_FWHM])
     chance = 1.17 / np.sqrt(max(1, len(pull)))  # of a width told by a median
     missed = []
     if crowd in WITH_AIM:
@@ -166,9 +170,10 @@ def fluxes(way: str, crowd: float | None, fwhm: float, gathered: Gathered) -> Fa
     return Fact(
         of,
         f"{bright.sum()} stars above S/N {SURE:.0f}: {100 * bias:+.2f} +- {100 * doubt:.2f} % of "
-        f"the flux; pulls of {len(pull)} stars {width:.2f} +- {chance:.2f} wide",
+        f"the flux; pulls of {len(pull)} stars {width:.2f} +- {chance:.2f} wide "
+        f"({parted:.2f} of those {APART_FWHM:g} FWHM from the next)",
         {"stars": int(bright.sum()), "bias": bias, "bias_error": doubt, "all_stars": len(pull),
-         "pull_width": width, "pull_width_error": chance},
+         "pull_width": width, "pull_width_error": chance, "pull_width_parted": parted},
         ", ".join(missed),
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
+from app import paths
 from app.services import refcats
 from reduction.simulate import NightParams, reference_catalogue, star_fields
 from reduction.simulate.truth import write_table
@@ -47,24 +48,63 @@ def test_quads_are_made_of_all_catalogues_or_of_those_named(app: Flask, csv: Pat
     assert "not loaded" in run(app, "quads", "three").output
 
 
-def test_a_check_names_what_is_no_more_as_it_was_loaded(app: Flask, csv: Path) -> None:
-    for name in ("one", "two", "three"):
-        run(app, "load", str(csv), "--name", name, "--columns", "ra=RA,dec=DE,V=Vmag")
-    for name, file in (("one", "V.npy"), ("three", "meta.json")):
-        path = next(refcats.open_catalogue(name).folder.glob(file))
-        path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+def keep(app: Flask, csv: Path, *names: str) -> None:
+    """Store catalogues; those that end as if they had been fetched."""
+    for name in names:
+        own = name.removesuffix(refcats.FETCHED)
+        run(app, "load", str(csv), "--name", own, "--columns", "ra=RA,dec=DE,V=Vmag")
+        refcats.folder_of(own).rename(refcats.folder_of(name))
 
-    checked = run(app, "check", "one", "two")
 
+def spoil(name: str, file: str, content: bytes = b"") -> None:
+    path = refcats.open_catalogue(name).folder / file
+    path.write_bytes(content or path.read_bytes()[:-1] + b"\x01")
+
+
+def test_a_check_looks_at_every_catalogue_and_says_what_to_do(app: Flask, csv: Path) -> None:
+    keep(app, csv, "fine", "one", "quads", "three", "two-online")
+    assert run(app, "check").exit_code == 0
+    spoil("one", "V.npy")
+    spoil("quads", "quads.index", b"{}")
+    spoil("three", "meta.json")
+    spoil("two-online", "coverage.npy")
+
+    checked = run(app, "check")
+
+    again = "load it again: flask refcat load FILE... --name"
+    dropped = "drop it: flask refcat drop two-online. Its stars are fetched again when needed"
     assert checked.exit_code == 1
     assert checked.output.splitlines() == [
-        "one: damaged in 1 column: V",
-        "two: whole",
-        "Error: load again: one",
+        "fine: whole",
+        f"one: damaged: V.npy is not what was written; {again} one",
+        "quads: damaged: quads.index cannot be read; make it anew: flask refcat quads quads",
+        f"three: damaged: meta.json cannot be read; {again} three",
+        f"two-online: damaged: coverage.npy is not what was written; {dropped}",
+        "Error: 4 catalogues are damaged: one, quads, three, two-online",
     ]
-    assert run(app, "check", "two").exit_code == 0
-    assert "three: " in run(app, "check", "three").output
+    assert run(app, "check", "fine").exit_code == 0
+    assert "three: damaged" in run(app, "check", "three").output
     assert "not loaded" in run(app, "check", "four").output
+
+
+def test_what_a_check_says_cures_what_it_found(app: Flask, csv: Path) -> None:
+    keep(app, csv, "one", "two-online")
+    spoil("one", "quads.index", b"{}")
+    folder = refcats.open_catalogue("two-online").folder
+    folder.rename(folder.with_name("#4711"))
+    assert "two-online: damaged: nothing of it can be recognised" in run(app, "check").output
+
+    assert run(app, "quads", "one").exit_code == 0
+    assert run(app, "drop", "two-online").exit_code == 0
+
+    assert run(app, "check").output == "one: whole\n"
+
+
+def test_a_load_that_failed_is_no_damage(app: Flask, csv: Path) -> None:
+    assert run(app, "load", str(csv), "--name", "mine", "--columns", "ra=X").exit_code == 1
+    (paths.current().catalogues / "mine").mkdir(parents=True, exist_ok=True)
+
+    assert (run(app, "check").exit_code, run(app, "check").output) == (0, "")
 
 
 def test_coverage_tells_the_sky_and_a_place_in_it(app: Flask, csv: Path) -> None:
@@ -94,6 +134,15 @@ def test_bad_input_is_refused_in_a_line(app: Flask, csv: Path, words: list[str],
     assert result.output.startswith("Error: ")
     assert told in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_name_of_fetched_stars_cannot_be_loaded(app: Flask, csv: Path) -> None:
+    result = run(app, "load", str(csv), "--name", "x-online", "--columns", "ra=RA,dec=DE,V=Vmag")
+
+    assert result.exit_code == 1
+    assert "a name that ends in -online is kept for stars that are fetched" in result.output
+    assert "take another, such as x" in result.output
+    assert refcats.catalogues() == []
 
 
 @pytest.mark.parametrize("command", ["drop", "coverage"])

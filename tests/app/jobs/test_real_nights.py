@@ -187,6 +187,9 @@ def of_eight_pixels(frame: Frame) -> float:
         shared("data", "truth", "ngc2420", "sdss_dr18_ngc2420.csv"), delimiter=",", names=True
     )
     wcs = WCS(fits.getheader(paths.current().data / frame.path, "SCI"))
+    # Far from the frame its distortion has no inverse: only stars on it are asked for.
+    near = np.abs(np.stack(wcs.wcs_world2pix(rows["ra_deg"], rows["dec_deg"], 0)) - 512)
+    rows = rows[near.max(axis=0) < 512]
     x, y = wcs.all_world2pix(rows["ra_deg"], rows["dec_deg"], 0)
     mag = rows[f"{frame.band}_lupton05"]
     away, which = cKDTree(np.column_stack([found.sources.x, found.sources.y])).query(

@@ -209,4 +209,41 @@ def test_what_all_results_of_a_block_lack_is_said_once(browser: Browser) -> None
     page = browser.text(f"/blocks/{block.id}/")
 
     assert page.count("no flat in r") == 1
-    assert '<span class="tag bad">2 frames</span> <span class="why">no flat in r' in page
+    assert '<span class="tag bad">all 2 results</span> <span class="why">no flat in r' in page
+
+
+def test_what_some_results_of_a_block_lack_stands_in_their_rows(browser: Browser) -> None:
+    raws = [make_frame("science") for _ in range(3)]
+    block = make_block("sci", raws)
+    products = [
+        make_frame("science", level=2, missing=["no flat in r"] * (n < 2)) for n in (0, 1, 2)
+    ]
+    with transaction():
+        for entry, product in zip(block.entries, products, strict=True):
+            entry.product_id = product.id
+
+    page = browser.text(f"/blocks/{block.id}/")
+
+    assert "said-once" not in page
+    assert page.count('<small class="muted" title="no flat in r">no flat</small>') == 2
+
+
+def test_what_all_frames_of_a_plan_would_lack_is_said_once(browser: Browser) -> None:
+    for _ in range(3):
+        make_frame("science")
+
+    page = browser.text("/blocks/plan/?night=2026-11-20").partition("What each science frame")[2]
+
+    assert page.count('<span class="tag bad">all 3 frames</span> <span class="why">no flat') == 1
+    assert page.count('class="why">no ') == page.count("all 3 frames")
+    assert page.count(">none</span>") == 3 * page.count("all 3 frames")
+
+
+def test_what_some_frames_of_a_plan_would_lack_stands_in_their_rows(browser: Browser) -> None:
+    for band in ("r", "r", "g", "g"):
+        make_frame("science", band=band)
+
+    page = browser.text("/blocks/plan/?night=2026-11-20").partition("What each science frame")[2]
+
+    assert page.count(">no flat</span>") == 4
+    assert page.count('title="no flat in g') == page.count('title="no flat in r') == 2

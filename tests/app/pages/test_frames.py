@@ -6,12 +6,12 @@ from flask import Flask
 
 from app import paths
 from app.db import db, transaction
-from app.models import Frame, FrameParent, Job, User
+from app.models import Frame, FrameParent, Job, Proposal, User
 from reduction import fitsio
 from reduction.flags import PixelFlag
 from reduction.image import Image
 from tests.app.pages.conftest import Browser
-from tests.factories import make_block, make_frame
+from tests.factories import make_block, make_frame, make_user
 
 
 @pytest.fixture
@@ -30,6 +30,17 @@ def reduced(product_path: Path) -> Frame:
     return make_frame(
         path="PROCESSED/one.fits", file_name="one.fits", level=2, nx=60, ny=40, unit="electron"
     )
+
+
+@pytest.fixture
+def settled() -> Frame:
+    """A science frame of a proposal that has people."""
+    with transaction():
+        proposal = Proposal(code="2026B-0001", pi=make_user("pi"))
+        db.session.add(proposal)
+        db.session.flush()
+        number = proposal.id
+    return make_frame("science", proposal_id=number)
 
 
 def test_page_shows_values_with_card_rule_and_doubt(browser: Browser) -> None:
@@ -206,3 +217,34 @@ def test_long_string_stands_whole_in_the_header(browser: Browser) -> None:
 
     assert "<code>no dark of 120 s within 30 days</code></td><td>what it lacks</td>" in page
     assert "CONTINUE" not in page
+
+
+def test_other_peoples_frame_has_no_button_that_reduces_it(
+    browser: Browser, staff_browser: Browser, settled: Frame
+) -> None:
+    place = f"/frames/{settled.id}/reduce/"
+
+    assert place not in browser.text(f"/frames/{settled.id}/")
+    assert browser.post(place).status_code == 403
+    assert place in staff_browser.text(f"/frames/{settled.id}/")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"unusable": "a colour cube"}, "a colour cube"),
+        ({"is_valid": False}, "it was set invalid"),
+        ({"kind_doubt": "names no object"}, "its kind is doubtful: names no object"),
+    ],
+)
+def test_a_frame_that_cannot_be_reduced_says_why_beside_the_button(
+    browser: Browser, values: dict[str, object], reason: str
+) -> None:
+    frame = make_frame("science", **values)
+
+    page = browser.text(f"/frames/{frame.id}/")
+
+    assert f"/frames/{frame.id}/reduce/" not in page
+    assert '<button disabled aria-describedby="not-reduced">Reduce</button>' in page
+    assert f'id="not-reduced">It cannot be reduced: {reason}.<' in page
+    assert "not-reduced" not in browser.text(f"/frames/{make_frame('bias', **values).id}/")

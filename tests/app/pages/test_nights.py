@@ -1,3 +1,4 @@
+import re
 from datetime import date
 
 import pytest
@@ -76,20 +77,45 @@ def test_night_lists_raw_frames_with_what_was_made_of_them(browser: Browser) -> 
     assert product.file_name not in page
 
 
-def test_what_is_wrong_with_several_frames_is_said_once_with_their_number(
-    browser: Browser,
-) -> None:
+def rows_of(page: str) -> list[str]:
+    """The rows of the table of frames, without its heading."""
+    return re.findall(r"<tr.*?</tr>", page, re.DOTALL)[1:]
+
+
+def test_what_is_wrong_with_every_frame_is_said_once_above_them(browser: Browser) -> None:
     for n in range(3):
-        make_frame("science", kind_doubt="names no object", unusable="no pixels" if n else None)
-    make_frame("science", kind_doubt="may be a flat")
+        make_frame("science", kind_doubt=f"names no object (it is {n})")
 
     page = browser.text("/night/2026-11-20/")
 
-    assert page.count("names no object") == page.count("no pixels") == 1
-    assert '<span class="tag bad">3 frames</span> <span class="why">names no object' in page
-    assert '<span class="tag bad">2 frames</span> <span class="why">no pixels' in page
-    assert '<br><small class="why">may be a flat</small>' in page
-    assert page.count('<span class="tag warn">doubtful</span>') == 4
+    assert page.count("names no object") == 1
+    assert '<span class="tag bad">all 3 frames</span> <span class="why">names no object' in page
+    assert page.count('<span class="tag warn">doubtful</span>') == 3
+
+
+def test_what_is_wrong_with_some_frames_stands_in_their_rows_in_short(browser: Browser) -> None:
+    dark = "no dark of 30 s within 30 days (the nearest is of 60 s)"
+    for n in range(5):
+        missing = [dark] if n < 3 else ["no flat in r", "no bias"] if n == 3 else []
+        make_frame("science", level=0, missing=missing)
+
+    page = browser.text("/night/2026-11-20/")
+
+    assert "said-once" not in page
+    short = f'<small class="muted" title="{dark}">no dark</small>'
+    assert [row.count(short) for row in rows_of(page)].count(1) == 3
+    assert [row.count('<small class="why">no flat in r</small>') for row in rows_of(page)] == [
+        int("no bias" in row) for row in rows_of(page)
+    ]
+
+
+def test_the_problem_of_a_single_frame_is_told_whole_in_its_row(browser: Browser) -> None:
+    make_frame("science", unusable="a colour cube (three planes)")
+
+    page = browser.text("/night/2026-11-20/")
+
+    assert "said-once" not in page
+    assert '<br><small class="why">a colour cube (three planes)</small>' in page
 
 
 def test_filter_gives_only_the_table(browser: Browser) -> None:

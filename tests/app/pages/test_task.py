@@ -13,10 +13,21 @@ from sqlalchemy import select
 
 from app.db import db, transaction
 from app.models import Job, Preset, Task, User
-from app.services import groups, presets, task_files, task_tables
+from app.services import (
+    groups,
+    online_catalogues,
+    presets,
+    settings,
+    task_files,
+    task_tables,
+)
+from reduction.refcat.known import KNOWN
+from reduction.refcat.regions import Cone
 from tests.app.pages.conftest import Browser, browser_of
 from tests.app.pages.taskrows import PNG, make_task, put, put_objects, put_to_work
+from tests.app.services import vizierdouble
 from tests.app.services.rawfiles import fits_bytes
+from tests.app.services.vizierdouble import VizierDouble, stars_around
 from tests.factories import make_user
 
 
@@ -187,6 +198,22 @@ def test_doubts_of_a_step_stand_on_its_card(browser: Browser, task: Task) -> Non
 
     assert "<li>target left out: M 51 is unknown</li>" in page
     assert "1 doubt</span>" in page
+
+
+def test_catalogues_are_chosen_by_the_names_observers_know(
+    browser: Browser, task: Task, staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vizierdouble.install(monkeypatch, VizierDouble(stars_around(150.0, 20.0)))
+    online_catalogues.fetch("atlas", Cone(150.0, 20.0, 0.2))
+
+    here = browser.text(address(task))
+    settings.change("catalogues", "online", True, by=staff)
+    to_be_had = browser.text(address(task))
+
+    assert "<option>atlas</option>" in here
+    assert "<option>ps1</option>" not in here
+    assert all(f"<option>{name}</option>" in to_be_had for name in KNOWN)
+    assert "-online" not in here + to_be_had
 
 
 def test_results_targets_plots_and_sources_are_shown(browser: Browser, observer: User) -> None:

@@ -1,5 +1,6 @@
 """Stands in for astroquery and the internet behind it: what VizieR answers, or that it does not."""
 
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+import urllib3
 from astropy import units
 from astropy.coordinates import SkyCoord
 
@@ -42,7 +44,8 @@ class VizierDouble:
         response = requests.Response()
         response.status_code = self.status
         text = self.answer() if self.answer else votable(self._found(query), query["columns"])
-        response._content = text.encode()
+        body = io.BytesIO(text.encode())
+        response.raw = urllib3.HTTPResponse(body, status=self.status, preload_content=False)
         return response
 
     def _found(self, query: dict[str, Any]) -> Sky:
@@ -93,27 +96,28 @@ def install(monkeypatch: pytest.MonkeyPatch, double: VizierDouble) -> None:
             self.how = how
 
         def query_region_async(
-            self, place: SkyCoord, *, radius: units.Quantity, catalog: str, cache: bool
-        ) -> requests.Response:
-            assert not cache
-            return double.respond(
-                {
-                    "place": place,
-                    "radius_deg": radius.to_value("deg"),
-                    "table": catalog,
-                    "columns": self.how["columns"],
-                    "filters": self.how["column_filters"],
-                    "rows": self.how["row_limit"],
-                    "server": self.how["vizier_server"],
-                    "timeout": self.how["timeout"],
-                }
-            )
+            self, place: SkyCoord, *, radius: units.Quantity, catalog: str, get_query_payload: bool
+        ) -> dict[str, Any]:
+            assert get_query_payload
+            return {
+                "place": place,
+                "radius_deg": radius.to_value("deg"),
+                "table": catalog,
+                "columns": self.how["columns"],
+                "filters": self.how["column_filters"],
+                "rows": self.how["row_limit"],
+            }
+
+    def post(url: str, *, data: dict[str, Any], timeout: float, stream: bool) -> requests.Response:
+        assert stream
+        return double.respond(data | {"url": url, "timeout": timeout})
 
     package, module = ModuleType("astroquery"), ModuleType("astroquery.vizier")
     module.Vizier = Vizier  # type: ignore[attr-defined]
     package.vizier = module  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "astroquery", package)
     monkeypatch.setitem(sys.modules, "astroquery.vizier", module)
+    monkeypatch.setattr(requests, "post", post)
 
 
 def remove(monkeypatch: pytest.MonkeyPatch) -> None:
