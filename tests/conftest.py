@@ -19,6 +19,7 @@ from app.db import db
 from app.models import User
 from app.services import accounts, browser_sessions, settings
 from tests.factories import make_user
+from tests.numbering import begin_anew
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,6 +67,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     if url := os.environ.get("TEST_DATABASE_URL"):
         environ["DATABASE_URL"] = url.format(os.environ.get("PYTEST_XDIST_WORKER", "gw0"))
     application = create_app(config.load(environ))
+    begin_anew()
     with application.app_context():
         make_tables(url or "")
         yield application

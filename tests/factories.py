@@ -1,16 +1,13 @@
 """Rows for tests, each with sensible values for whatever a test does not care about."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from itertools import count
 from typing import Any
 
 from app.db import db, transaction
 from app.models import Block, BlockFrame, Camera, Frame, User
 from app.services import accounts
-
-_number = count(1)
-
+from tests.numbering import number
 
 # Scrypt takes a tenth of a second, as it should; thousands of tests have a user of one password.
 hashed = cache(accounts.hash_password)
@@ -32,15 +29,15 @@ def make_camera(name: str = "Simulated", **values: Any) -> Camera:
 
 
 def make_frame(kind: str = "science", **values: Any) -> Frame:
-    number = next(_number)
+    n = number("frame")
     defaults: dict[str, Any] = {
-        "path": f"RAW/2026-11-20/{kind}_{number:04d}.fits",
-        "file_name": f"{kind}_{number:04d}.fits",
+        "path": f"RAW/2026-11-20/{kind}_{n:04d}.fits",
+        "file_name": f"{kind}_{n:04d}.fits",
         "kind": kind,
         "nx": 64,
         "ny": 48,
         "night": date(2026, 11, 20),
-        "start_utc": datetime(2026, 11, 20, 22, 0, number % 60, tzinfo=UTC),
+        "start_utc": datetime(2026, 11, 20, 22, 0, tzinfo=UTC) + timedelta(seconds=n),
         "exptime_s": 0.0 if kind == "bias" else 30.0,
         "band": "r" if kind in {"flat", "science"} else None,
     }

@@ -1,7 +1,6 @@
 """Small raw frames written into RAW, as a camera program writes them."""
 
 from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from app import paths
+from tests.numbering import number
 
 SHAPE = (48, 64)
 BIAS_ADU = 1000.0
@@ -19,7 +19,6 @@ SKY_ADU = 400.0
 DARK_ADU_PER_S = 0.5
 
 _IMAGETYP = {"bias": "Bias Frame", "dark": "Dark Frame", "flat": "Flat Field", "science": "Light"}
-_second = count()
 Plane = npt.NDArray[np.float64]
 
 
@@ -48,7 +47,7 @@ def write_raw(kind: str, **values: Any) -> Path:
 
     `name`, `night` (its folder and evening), `data`, `exptime_s` and `cards` may be given.
     """
-    second = next(_second)
+    second = number("raw frame")
     rng = np.random.default_rng(second)
     exptime_s = values.get("exptime_s", 0.0 if kind == "bias" else 10.0)
     data = values.get("data")

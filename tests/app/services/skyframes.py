@@ -1,21 +1,20 @@
 """Rows of reduced frames that were put on the sky, as a night of a good site has them."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import count
 from typing import Any, Final
 
 from app.models import Frame, Level
 from tests.factories import make_frame
+from tests.numbering import number
 
 NIGHT: Final = date(2026, 11, 20)
-_number = count()
 
 
 def make_sky_frame(night: date | None = NIGHT, **values: Any) -> Frame:
     """Return a solved frame with a zero point; `trail` stands for what its stars are drawn by."""
-    n = next(_number)
+    n = number("sky frame")
     start = datetime.combine(night or NIGHT, datetime.min.time(), UTC) + timedelta(
-        hours=22, minutes=n % 300
+        hours=22, minutes=n
     )
     details = {"trail_pix": values.pop("trail", 0.5), "trail_alignment": 0.95}
     good: dict[str, Any] = {

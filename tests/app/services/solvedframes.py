@@ -1,9 +1,7 @@
 """Reduced frames whose place and sources are known, as a job would have left them."""
 
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,16 +13,16 @@ from reduction.astrometry.footprint import cells_of
 from reduction.astrometry.wcs import TanSip
 from reduction.photometry.sourcetable import SourceTable
 from tests.factories import make_frame
+from tests.numbering import number
 from tests.reduction.photometry.sourcefiles import SHAPE, table_of, write
 
 FIRST = datetime(2026, 11, 20, 22, tzinfo=UTC)
-_number: Iterator[int] = count(1)
 
 
 def make_solved(wcs: TanSip, table: SourceTable | None, **values: Any) -> Frame:
     """Store a reduced frame at a place, with its sources where a table is given."""
-    number = next(_number)
-    name = f"science_f{number}_proc.fits"
+    n = number("solved frame")
+    name = f"science_f{n}_proc.fits"
     defaults: dict[str, Any] = {
         "path": f"PROCESSED/r/2026-11-20/{name}",
         "file_name": name,
@@ -32,7 +30,7 @@ def make_solved(wcs: TanSip, table: SourceTable | None, **values: Any) -> Frame:
         "nx": SHAPE[1],
         "ny": SHAPE[0],
         "content_sha256": hashlib.sha256(name.encode()).hexdigest(),
-        "mid_utc": FIRST + timedelta(minutes=number),
+        "mid_utc": FIRST + timedelta(minutes=n),
         "sky_state": "solved",
         "n_sources": 0 if table is None else len(table),
         "on_sky": {"wcs": wcs.as_lists()},
