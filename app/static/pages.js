@@ -1,5 +1,6 @@
 "use strict";
-// Small things every page may use.
+// Small things every page may use. Loaded before the page's body, and listens to the document: a click made while a
+// long page still comes in is asked about, and a choice is heard, as later.
 
 function say(text, isProblem) {
   const line = document.createElement("p");
@@ -12,7 +13,7 @@ function tick() {
   const now = new Date().toISOString().slice(11, 19);
   for (const clock of document.querySelectorAll("[data-clock]")) clock.textContent = now;
 }
-tick();
+document.addEventListener("DOMContentLoaded", tick);
 setInterval(tick, 1000);
 
 document.addEventListener("click", (event) => {
@@ -37,6 +38,11 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("form[method=post] button")) button.disabled = false;
+});
+
+// Another choice shows another look at once.
+document.addEventListener("change", (event) => {
+  event.target.closest("[data-look]")?.requestSubmit();
 });
 
 // Rows of a table that hold the text of a search box.

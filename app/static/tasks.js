@@ -110,8 +110,6 @@
   document.addEventListener("htmx:afterSwap", offer);
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-pick-all]")) for (const box of boxes()) box.checked = event.target.checked;
-    const look = event.target.closest("[data-look]");
-    if (look) look.requestSubmit();
   });
   document.addEventListener("submit", (event) => {
     if (event.target.matches("[data-pick]") && ![...boxes()].some((box) => box.checked)) {
