@@ -16,21 +16,21 @@ _ROW_TYPES: Final[dict[str, Any]] = {
         "a cosmic ray or a hot pixel; null where it is too faint, crowded or saturated to tell",
     },
     "mag_psf": {
-        "type": ["number", "null"],
+        **_FLOAT,
         "description": "by the point spread function, of a star, neighbours taken off; null where "
         "that was not measured, as of frames reduced before it was",
     },
     "share_psf": {
-        "type": ["number", "null"],
+        **_FLOAT,
         "description": "of the light under its profile that is its own: less than 1 in a crowd",
     },
     "seen_psf": {
-        "type": ["number", "null"],
+        **_FLOAT,
         "description": "of the light it is fitted by that is on good pixels: less than 1 beside "
         "the edge and where pixels are masked or saturated",
     },
     "chi2_psf": {
-        "type": ["number", "null"],
+        **_FLOAT,
         "description": "for each degree of freedom: large where it is no star",
     },
     "number": _NUMBER,

@@ -116,7 +116,7 @@ def _rows(**choices: MasterChoice) -> dict[str, Frame]:
 
 
 def _lacking(bias: MasterChoice) -> list[str]:
-    return [] if bias.is_found or "needed" in bias.reason else [bias.reason]
+    return [bias.reason] if bias.is_lacking else []
 
 
 def _combined(

@@ -12,7 +12,6 @@ from app.models import Block, BlockKind
 from app.pages.base import back, blueprint, row_number
 from app.pages.nights import Told, parse_night, told
 from app.services import access, audit, blocks, lineage, nights, plan
-from app.services.calibrations import MasterChoice
 from app.services.sky_columns import LEFT_OUT
 from app.wording import counted
 
@@ -57,11 +56,7 @@ def show_plan() -> ResponseReturnValue:
 def _lacking(science: Sequence[plan.PlannedScience]) -> Told:
     """Return which calibrations all science frames of a plan would go without, and which some."""
     choices = [(one.choice.bias, one.choice.dark, one.choice.flat) for one in science]
-    return told([each.reason for each in one if _is_lacking(each)] for one in choices)
-
-
-def _is_lacking(choice: MasterChoice) -> bool:
-    return not choice.is_found and "needed" not in choice.reason
+    return told([each.reason for each in one if each.is_lacking] for one in choices)
 
 
 @blueprint.post("/blocks/plan/<name>/make/")

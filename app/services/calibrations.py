@@ -37,11 +37,17 @@ class MasterChoice:
     reason: str
     block_id: int | None = None
     plan_key: str | None = None
+    is_needed: bool = True
 
     @property
     def is_found(self) -> bool:
         """Whether there is a master, made or planned."""
         return self.frame_id is not None or self.plan_key is not None
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether a frame that needs one goes without."""
+        return self.is_needed and not self.is_found
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +185,7 @@ def choose_dark(
 def _unless_needless(choice: MasterChoice, frame: Frame) -> MasterChoice:
     """Return the choice, or that a detector so cold needs no dark, in the reduction's words."""
     needless = "" if choice.is_found else needless_dark(frame.temp_c)
-    return MasterChoice(None, None, needless) if needless else choice
+    return MasterChoice(None, None, needless, is_needed=False) if needless else choice
 
 
 def choose_flat(
@@ -230,7 +236,8 @@ class _Wanted:
 def _not_wanted(frame: Frame, step: str) -> MasterChoice | None:
     """Return the refusal where a frame needs no master of a kind, or its age has no meaning."""
     if frame.level == Level.RAW and step in frame.steps_done:
-        return MasterChoice(None, None, f"no {step} needed: the file had it taken out already")
+        reason = f"no {step} needed: the file had it taken out already"
+        return MasterChoice(None, None, reason, is_needed=False)
     if frame.night is None:
         return MasterChoice(
             None, None, f"no {step}: the frame has no date, so none can be called near"

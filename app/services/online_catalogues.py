@@ -6,7 +6,6 @@ said, and work goes on with the catalogues there are.
 """
 
 import json
-import secrets
 import shutil
 import tempfile
 import time
@@ -23,6 +22,7 @@ from app import paths
 from app.errors import AppError, InvalidRequestError
 from app.services import placing, refcats, settings, vizier
 from app.services.staging import MEGABYTE
+from reduction import wholefiles
 from reduction.errors import ReductionError
 from reduction.refcat.errors import BadCatalogueError, NotCoveredError
 from reduction.refcat.geometry import separations_deg
@@ -344,10 +344,9 @@ def _is_covered(name: str, cone: Cone) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    aside.write_text(text, encoding="utf-8", errors="replace")
-    placing.replace(aside, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = text.encode("utf-8", errors="replace")
+    wholefiles.stage(path, [memoryview(content)], size=len(content)).put()
 
 
 def _trouble(name: str = "") -> Path:

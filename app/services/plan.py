@@ -179,7 +179,7 @@ def _warnings(blocks: Sequence[PlannedBlock], science: Sequence[PlannedScience])
     labels = {block.plan_key: block.label for block in blocks}
     for planned in science:
         for choice in (planned.choice.bias, planned.choice.flat):
-            if choice.reason.startswith("no ") and "needed" not in choice.reason:
+            if choice.is_lacking:
                 without[labels[planned.plan_key], choice.reason] += 1
     for (label, reason), count in without.items():
         yield f"{label}: {reason} ({count} frame{'s' if count > 1 else ''})"

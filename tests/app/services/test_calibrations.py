@@ -1,5 +1,6 @@
 """Which masters a frame gets, and the reasons."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from flask import Flask
 
 from app.models import Camera, Frame, Level
 from app.services import calibrations, settings
-from app.services.calibrations import CalibrationChoice
+from app.services.calibrations import CalibrationChoice, MasterChoice
 from reduction.calibrate import needless_dark
 from tests.factories import make_block, make_camera, make_frame
 
@@ -184,6 +185,7 @@ def test_what_the_file_had_taken_out_already_is_not_asked_for(camera: Camera) ->
 
     assert flat.frame_id is None
     assert flat.reason == "no flat needed: the file had it taken out already"
+    assert not flat.is_lacking
 
 
 def test_a_frame_without_a_date_gets_nothing_and_says_why(camera: Camera) -> None:
@@ -213,3 +215,11 @@ def test_a_dark_there_is_serves_a_cold_detector_too(camera: Camera) -> None:
     dark = make_master("dark", camera, temp_c=-110.0, exptime_s=60.0)
 
     assert choose(make_science(camera, temp_c=-110.0)).dark.frame_id == dark.id
+
+
+def test_master_that_is_not_needed_is_not_lacking() -> None:
+    none = MasterChoice(None, None, "no bias needed: the file had it taken out already")
+
+    assert none.is_lacking
+    assert not replace(none, is_needed=False).is_lacking
+    assert not replace(none, frame_id=7).is_lacking
