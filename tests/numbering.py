@@ -1,4 +1,4 @@
-"""Numbers of the frames that tests make, begun anew with each test's application.
+"""Numbers of the frames that tests make, begun anew with each application of a test.
 
 Times, names and noise follow from them: a test must get the same whatever tests ran before it.
 """

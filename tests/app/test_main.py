@@ -35,7 +35,7 @@ def start(instance: Path, **environ: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "COELOSTAT_INSTANCE": str(instance), **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -197,7 +197,7 @@ def test_what_dies_is_started_again_and_stopped_last_first(tmp_path: Path) -> No
             process.wait()
             state["step"] = next(steps)
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     crew.run(lambda: state["step"] == "stop" or time.monotonic() > deadline, look)
 
     assert sorted(lines()[:2]) == ["a starts", "b starts"]
@@ -207,7 +207,7 @@ def test_what_dies_is_started_again_and_stopped_last_first(tmp_path: Path) -> No
 def test_part_that_fails_over_and_over_is_started_ever_more_slowly() -> None:
     part = Part("web", [sys.executable, "-c", "raise SystemExit(3)"], 0)
     pauses: list[float] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
 
     def look() -> None:
         pause_s = part.start_at - time.monotonic()

@@ -13,7 +13,7 @@ from tests.realdata import IN_CI
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-expect.set_options(timeout=20_000)  # a machine that also runs the other tests is slow
+expect.set_options(timeout=60_000)  # a machine that also runs the other tests is slow
 SETTINGS = """
 [server]
 workers = 1
@@ -84,7 +84,7 @@ def context(chromium: Browser, origin: str) -> Iterator[BrowserContext]:
     context = chromium.new_context(
         base_url=origin, viewport={"width": 1280, "height": 900}, color_scheme="dark"
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 

@@ -74,7 +74,7 @@ def coloured(page: Page) -> int:
 
 
 def wait_for_colour(page: Page, more_than: int) -> int:
-    for _ in range(100):
+    for _ in range(600):
         if (found := coloured(page)) > more_than:
             return found
         page.wait_for_timeout(100)

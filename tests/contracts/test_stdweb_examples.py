@@ -159,7 +159,7 @@ def test_quick_example_runs_as_printed(folder: Path, origin: str) -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
 

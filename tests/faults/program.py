@@ -19,6 +19,7 @@ from flask import Flask
 
 from app import config, create_app
 from app.db import db
+from tests.numbering import begin_anew
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -27,6 +28,7 @@ class Program:
     """One instance folder and the runner that serves it."""
 
     def __init__(self, instance: Path, numba_cache: Path, settings: str) -> None:
+        begin_anew()
         self.instance = instance
         self.port = free_port()
         (instance / "cache").mkdir(parents=True)
@@ -66,7 +68,7 @@ class Program:
     def kill(self) -> None:
         assert self.runner is not None
         self.runner.kill()
-        self.runner.wait(10)
+        self.runner.wait(60)
 
     @contextmanager
     def context(self) -> Iterator[Flask]:
@@ -80,7 +82,7 @@ class Program:
     def health(self) -> tuple[int, dict[str, Any]]:
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}/healthz", timeout=5
+                f"http://127.0.0.1:{self.port}/healthz", timeout=30
             ) as answer:
                 return answer.status, json.load(answer)
         except HTTPError as error:

@@ -106,7 +106,7 @@ def test_second_runner_names_the_first_and_gives_up(program: Program) -> None:
         env={**os.environ, **program.environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

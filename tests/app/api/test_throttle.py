@@ -100,7 +100,7 @@ def queue_server_runs(app: Flask) -> Iterator[None]:
     where = courier.socket_path(paths.current())
     queue_server.prepare_socket(where)
     with subprocess.Popen(queue_server.command(where)) as process:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not where.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         yield

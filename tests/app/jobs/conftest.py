@@ -1,9 +1,10 @@
-"""A real queue server on a socket, the one the runner would start; a night with its masters."""
+"""A real queue server on a socket, the one the runner would start; a calibrated night; a field."""
 
 import subprocess
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from flask import Flask
 from redis import Redis, RedisError
@@ -12,6 +13,7 @@ from app import paths, queue_server
 from app.models import Block
 from app.services import courier
 from tests.app.jobs.blockruns import calibrate_night
+from tests.reduction.oneimage.skies import Field, make_field
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def queue_process(app: Flask) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wait_until_it_answers(connection: Redis) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             connection.ping()
@@ -46,3 +48,13 @@ def queue(queue_process: subprocess.Popen[bytes]) -> Redis:
 @pytest.fixture
 def calibrated(no_settling: None) -> dict[str, Block]:
     return calibrate_night()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20261121)
+
+
+@pytest.fixture
+def field(rng: np.random.Generator) -> Field:
+    return make_field(rng, 100)

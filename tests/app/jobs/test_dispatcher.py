@@ -315,14 +315,14 @@ def test_worker_is_told_to_kill_work_that_does_not_stop_by_itself(
     queue.hset(carried.key, "worker_name", "bench")
     listener = queue.pubsub()  # type: ignore[no-untyped-call]
     listener.subscribe("rq:pubsub:bench")
-    assert listener.get_message(timeout=2) is not None  # that it listens
+    assert listener.get_message(timeout=60) is not None  # that it listens
     jobs.cancel(job.id, by=observer)
 
     dispatcher.step()
     quiet = listener.get_message(timeout=0.2)
     steady.now_s += 2.5
     dispatcher.step()
-    told = listener.get_message(timeout=2)
+    told = listener.get_message(timeout=60)
     listener.close()
 
     assert quiet is None

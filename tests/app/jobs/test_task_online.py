@@ -14,17 +14,7 @@ from app.services import refcats, settings
 from tests.app.jobs.taskimages import make_task, run, text_of, write_field
 from tests.app.services import vizierdouble
 from tests.app.services.vizierdouble import VizierDouble
-from tests.reduction.oneimage.skies import WCS, ZERO_POINT, Field, make_field
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(20261121)
-
-
-@pytest.fixture
-def field(rng: np.random.Generator) -> Field:
-    return make_field(rng, 100)
+from tests.reduction.oneimage.skies import WCS, ZERO_POINT, Field
 
 
 @pytest.fixture

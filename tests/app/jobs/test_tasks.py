@@ -76,16 +76,6 @@ def test_mosaic_of_sn_2015bn_gives_the_published_zero_point(observer: User, tmp_
 
 
 @pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(20261121)
-
-
-@pytest.fixture
-def field(rng: np.random.Generator) -> Field:
-    return make_field(rng, 100)
-
-
-@pytest.fixture
 def catalogue(app: Flask, field: Field) -> Field:
     load_stars(field)
     return field

@@ -31,7 +31,7 @@ def watcher(app: Flask) -> Iterator[Watcher]:
         stream.close()
     thread = watcher.thread
     if thread is not None:
-        thread.join(5)
+        thread.join(60)
 
 
 def somebody() -> User:
@@ -161,7 +161,7 @@ def test_closed_page_gives_its_place_back_and_the_last_one_stops_the_watching(
 
     stream.close()
     stream.close()
-    thread.join(5)
+    thread.join(60)
 
     assert watcher.streams == []
     assert watcher.thread is None
@@ -181,7 +181,7 @@ def test_one_thread_watches_for_all_pages_of_a_process(watcher: Watcher) -> None
     time.sleep(0.1)
     publish("block", block=5)
     for listener in listeners:
-        listener.join(5)
+        listener.join(60)
 
     assert len(heard) == 3
     assert sum(thread.name == "events" for thread in threading.enumerate()) == 1
@@ -197,7 +197,7 @@ def test_address_streams_events_to_who_is_signed_in(app: Flask, browser: Browser
     with app.app_context():
         thread = live.watcher().thread
     if thread is not None:
-        thread.join(5)
+        thread.join(60)
 
 
 def close_account(person: User, staff: User) -> None:

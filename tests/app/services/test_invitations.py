@@ -39,7 +39,7 @@ def test_link_used_twice_at_once_works_once(app: Flask, guest: User, staff: User
 
     def use(password: str) -> bool:
         with app.app_context():
-            together.wait(10)
+            together.wait(60)
             try:
                 invitations.accept(key, password)
             except NotFoundError:

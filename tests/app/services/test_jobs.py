@@ -368,7 +368,7 @@ def test_two_requests_at_the_same_moment_queue_the_same_work_once(app: Flask) ->
 
     def ask() -> None:
         with app.app_context():
-            together.wait(10)
+            together.wait(60)
             found.append(queue(dedupe_key="block:7").id)
             db.session.remove()
 
@@ -376,7 +376,7 @@ def test_two_requests_at_the_same_moment_queue_the_same_work_once(app: Flask) ->
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
 
     assert len(found) == 4
     assert len(set(found)) == 1

@@ -166,7 +166,7 @@ def test_two_superusers_who_demote_each_other_at_once_leave_one(app: Flask, boss
     def demote(ids: tuple[int, int]) -> bool:
         with app.app_context():
             by, whom = (accounts.user_by_id(number) for number in ids)
-            together.wait(10)
+            together.wait(60)
             try:
                 people.set_role(whom, "observer", by=by)
             except ConflictError:

@@ -228,7 +228,7 @@ def test_product_sent_several_times_at_once_is_one_frame(
 
     def place_together(*given: object) -> Path:
         path = place(*given)
-        together.wait(20)  # all have looked for the same content, and found none
+        together.wait(60)  # all have looked for the same content, and found none
         return path
 
     monkeypatch.setattr(uploaded_products, "_place", place_together)
