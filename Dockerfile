@@ -11,6 +11,7 @@ COPY reduction reduction
 COPY app app
 COPY scripts scripts
 COPY instance/config.example.toml instance/
+RUN python -m compileall -q app reduction scripts
 
 USER coelostat
 ENV COELOSTAT_INSTANCE=/var/lib/coelostat \

@@ -10,7 +10,7 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from app import cli, config, schema
+from app import cli, config
 from app.api import auth
 from app.db import db, prepare_engine
 from app.paths import Paths
@@ -48,8 +48,12 @@ def _json_text(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def create_app(settings: config.Config | None = None) -> Flask:
-    """Build the application from its configuration, by default this machine's."""
+def create_app(settings: config.Config | None = None, *, is_served: bool | None = None) -> Flask:
+    """Build the application from its configuration, by default this machine's.
+
+    One that is not served has neither pages nor faces, whose making takes as long as all the rest;
+    where nobody says, it is, but for a command (`cli.is_served`).
+    """
     settings = settings or config.load()
     app = APIFlask(__name__, title="Coelostat", version=__version__, docs_path=None, spec_path=None)
     app.config.update(
@@ -71,13 +75,18 @@ def create_app(settings: config.Config | None = None) -> Flask:
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
-    schema.init_app(app)
-    auth.init_app(app)
     cli.register(app)
+    if cli.is_served() if is_served is None else is_served:
+        _add_faces(app)
+    return app
+
+
+def _add_faces(app: Flask) -> None:
+    """Let the application answer requests."""
+    auth.init_app(app)
     for part in PARTS:
         for blueprint in import_module(part).BLUEPRINTS:
             app.register_blueprint(blueprint)
-    return app
 
 
 def _trust_proxies(app: Flask, number: int) -> None:

@@ -67,7 +67,7 @@ def run_part(part: str, settings: config.Config) -> None:
         startup.refuse_busy_port(settings.bind)
         os.execv(startup.WEB[0], startup.WEB)  # noqa: S606 - gunicorn with our settings
     logs.set_up(Paths.of(settings).main_log)
-    app = create_app(settings)
+    app = create_app(settings, is_served=False)
     if part == "worker":
         from app.jobs import worker  # numba and astropy: a second, and 100 MB the others save
 
@@ -89,7 +89,7 @@ def run_all(settings: config.Config, *, with_demo: bool) -> None:
         must_stop = processes.stop_on_signals()
         logs.set_up(places.main_log)
         startup.refuse_busy_port(settings.bind)
-        app = create_app(settings)
+        app = create_app(settings, is_served=False)
         password = startup.prepare_database(app, settings)
         first_user = _first_user(password)
         say_all(first_user)  # now already: the start may fail, and this is kept nowhere

@@ -1,5 +1,6 @@
 """Commands for the server's keeper: ``flask scan``, ``simulate``, ``user``, ``token``."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +23,43 @@ from app.wording import counted
 
 users = AppGroup("user", help="Accounts.")
 tokens = AppGroup("token", help="Keys for scripts.")
+_SCHEMA: Final = "db"
+_OF_PAGES: Final = frozenset({"run", "shell", "routes", "spec"})  # Flask's own, about pages
 _TOLD: Final = frozenset({FileState.QUARANTINED, FileState.DUPLICATE, FileState.MISSING})
 
 
+class Commands(AppGroup):
+    """The commands of an application."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app.name)
+        self._app = app
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all, also of those that are not there yet."""
+        return sorted({*super().list_commands(ctx), _SCHEMA})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a name."""
+        if cmd_name == _SCHEMA:
+            # Imported here: every other start of the program does without Alembic.
+            from app import schema
+
+            schema.init_app(self._app)  # which adds it
+        return super().get_command(ctx, cmd_name)
+
+
 def register(app: Flask) -> None:
-    """Add the commands to the application's command line."""
+    """Give the application its command line."""
+    app.cli = Commands(app)
     for command in (scan, simulate, users, tokens, preset, task, refcat, sources):
         app.cli.add_command(command)
+
+
+def is_served() -> bool:
+    """Tell whether the application that is being made is for more than a command of ours."""
+    is_command = os.environ.get("FLASK_RUN_FROM_CLI") == "true"  # as Flask's command line says
+    return not is_command or not _OF_PAGES.isdisjoint(sys.argv)
 
 
 @contextmanager

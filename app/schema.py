@@ -25,8 +25,9 @@ class SchemaError(Exception):
 
 
 def init_app(app: Flask) -> None:
-    """Make ``flask db ...`` speak of our migrations."""
-    Migrate(app, db, directory=DIRECTORY, render_as_batch=True)
+    """Make ``flask db ...`` speak of our migrations; once is enough."""
+    if "migrate" not in app.extensions:
+        Migrate(app, db, directory=DIRECTORY, render_as_batch=True)
 
 
 def upgrade() -> bool:
@@ -40,6 +41,7 @@ def upgrade() -> bool:
     SchemaError
         If the database is of a newer version of the program, or rows contradict the schema.
     """
+    init_app(current_app)
     newest, present = revisions()
     if present == newest:
         return False

@@ -5,6 +5,7 @@ mistaken for one. The application is made in gunicorn's worker, so that no datab
 is ever forked.
 """
 
+import gc
 import signal
 from types import FrameType
 from typing import Any, Final
@@ -25,6 +26,12 @@ graceful_timeout = 5  # for a download under way
 keepalive = 5
 control_socket_disable = True
 loglevel = "warning"
+
+
+def pre_fork(_arbiter: object, _worker: object) -> None:
+    """Leave what is loaded to both processes: a look for garbage would write to all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_fork(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn ships no types

@@ -12,7 +12,15 @@ from reduction.frameinfo import FrameInfo
 from reduction.image import Image
 from reduction.masters import check_master
 from reduction.overscan import Overscan, OverscanParams, fit_overscan
-from reduction.pedestal import Calibrations, Subtraction, cut, plan_subtraction, planes_of
+from reduction.pedestal import (
+    DARK_FREE_BELOW_C,
+    Calibrations,
+    Subtraction,
+    cut,
+    needless_dark,
+    plan_subtraction,
+    planes_of,
+)
 from reduction.readout import amplifiers, data_rows, gains_known, sample
 from reduction.saturation import SaturationParams, saturation_level
 from reduction.sources import CorrectedRows
@@ -46,7 +54,7 @@ class PlanParams:
     saturation: SaturationParams = SaturationParams()
     exptime_tolerance: float = 0.02
     max_temp_difference_c: float = 1.0
-    dark_free_below_c: float = -70.0
+    dark_free_below_c: float = DARK_FREE_BELOW_C
     read_noise_doubt: float = 1.3
 
 
@@ -123,29 +131,6 @@ def _not_done_yet(info: FrameInfo, given: Calibrations) -> tuple[Calibrations, l
     return masters, notes
 
 
-def needless_dark(temp_c: float | None, params: PlanParams = PlanParams()) -> str:
-    """Return why a frame without a dark lacks nothing; empty where it does.
-
-    Parameters
-    ----------
-    temp_c : float or None
-        Measured temperature of the detector, degrees Celsius; None if it is not known.
-    params : PlanParams
-        Thresholds.
-
-    Returns
-    -------
-    str
-        A sentence for an observer.
-    """
-    if temp_c is None or temp_c > params.dark_free_below_c:
-        return ""
-    return (
-        f"no dark needed: a detector at {temp_c:.1f} C, below {params.dark_free_below_c:g} C, "
-        "has no dark current to speak of"
-    )
-
-
 def _missing(
     info: FrameInfo, masters: Calibrations, why_not: str | None, params: PlanParams
 ) -> list[str]:
@@ -154,7 +139,7 @@ def _missing(
     dark_holds_bias = masters.dark is not None and not masters.dark.bias_removed and not why_not
     if masters.bias is None and "bias" not in info.done and not dark_holds_bias:
         missing.append("no bias: the read-out's pattern is still in the pixels")
-    warm = not needless_dark(info.temp_c, params)
+    warm = not needless_dark(info.temp_c, params.dark_free_below_c)
     if why_not:
         missing.append(why_not)
     elif masters.dark is None and "dark" not in info.done and warm:
@@ -169,7 +154,7 @@ def _dark_notes(
 ) -> list[str]:
     """Return what an observer should know about the dark that is applied, or is not needed."""
     dark = masters.dark
-    needless = "" if "dark" in info.done else needless_dark(info.temp_c, params)
+    needless = "" if "dark" in info.done else needless_dark(info.temp_c, params.dark_free_below_c)
     if dark is None and needless:
         return [needless]
     if dark is None or not how.dark:

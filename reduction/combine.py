@@ -310,6 +310,7 @@ class _CountWork:
             self.method,
             np.append(self.limits, self.counts.common),
             result.band(y0, y1),
+            count_kernel.scratch_of(n),
         )
         for raw in raws:
             raw.release(y0, y1)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ BAND_BYTES = 512 * 1024  # of decoded rows: they stay in a core's second cache
 SPAN = 256  # rows that one thread reduces at a time
 Planes = tuple[FloatPlane, FloatPlane, MaskPlane]
 UNUSABLE = int(PixelFlag.BAD | PixelFlag.NO_DATA)
-BITS = int(PixelFlag.SATURATED), int(PixelFlag.NO_DATA), int(PixelFlag.BAD), UNUSABLE
+BITS = np.array([PixelFlag.SATURATED, PixelFlag.NO_DATA, PixelFlag.BAD, UNUSABLE], np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,25 +190,32 @@ class _Part:
 
     def run(self, y0: int, y1: int, image: Image) -> None:
         """Reduce rows ``y0:y1`` of the amplifier into their place of the frame."""
-        plan, to = self.plan, self.plan.amp.target
         nx = self.raw.shape[1]
-        values = np.empty((min(y1 - y0, max(1, BAND_BYTES // (4 * nx))), nx), np.float32)
-        variance = plan.noise.floor + plan.overscan.variance
-        for first, last in bands(y1 - y0, len(values)):
-            rows, begin = values[: last - first], y0 + first
-            self.raw.read(begin, y0 + last, rows)
-            kernel.reduce_rows(
-                rows,
-                plan.overscan.levels[begin : y0 + last],
-                (to.y0 + begin, to.x0),
-                (image.data, image.variance, image.mask),
-                self.masters,
-                (variance, plan.noise.zero, plan.noise.per_adu),
-                self._factors,
-                (plan.saturation_adu, plan.gain, self.flat_floor),
-                BITS,
-            )
+        if self.raw.is_of_halves:
+            row = np.empty((1, nx), np.float32)
+            kernel.reduce_halves(*self.raw.coded(y0, y1), row, *self._rest(y0, y1, image))
+        else:
+            values = np.empty((min(y1 - y0, max(1, BAND_BYTES // (4 * nx))), nx), np.float32)
+            for first, last in bands(y1 - y0, len(values)):
+                rows, begin, end = values[: last - first], y0 + first, y0 + last
+                self.raw.read(begin, end, rows)
+                kernel.reduce_rows(rows, *self._rest(begin, end, image))
         self.raw.release(y0, y1)
+
+    def _rest(self, y0: int, y1: int, image: Image) -> tuple[Any, ...]:
+        """Return what the kernels take beside the pixels of rows ``y0:y1``."""
+        plan, to = self.plan, self.plan.amp.target
+        variance = plan.noise.floor + plan.overscan.variance
+        return (
+            plan.overscan.levels[y0:y1],
+            (to.y0 + y0, to.x0),
+            (image.data, image.variance, image.mask),
+            self.masters,
+            (variance, plan.noise.zero, plan.noise.per_adu),
+            self._factors,
+            (plan.saturation_adu, plan.gain, self.flat_floor),
+            BITS,
+        )
 
     @property
     def _factors(self) -> tuple[float, float, float, float]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from reduction.cards import Cards, FileHeaders, HduHeader, changes_text
+from reduction.cards import Cards, FileHeaders, HduHeader
+from reduction.cardvalues import text_of_card
 from reduction.guard import LIMITS, HduLayout, Limits, only_layout
 from reduction.layouts import Layout, Plan, recent
 
-_FITS, _END = b"SIMPLE  =", b"END"
+_FITS, _END_BYTES = b"SIMPLE  =", len(b"END")
 
 
 class FileStart(NamedTuple):
@@ -58,12 +59,14 @@ class FileStart(NamedTuple):
     @property
     def digest(self) -> str:
         """As `FileHeaders.digest`, where this is the file's only header."""
-        return hashlib.sha256(self.head[: self.layout.n_bytes + len(_END)]).hexdigest()
+        return hashlib.sha256(self.head[: self.plan.layout.n_bytes + _END_BYTES]).hexdigest()
 
     @property
     def changes(self) -> str:
         """As `FileHeaders.changes` has it, where this is the file's only header."""
-        return changes_text(self.changed)
+        plan = self.plan
+        told = zip(plan.numbers, self.cards, plan.firsts, strict=True)
+        return "\n".join([f"{i} {text_of_card(card)}" for i, card, first in told if card != first])
 
     def headers(self, limits: Limits = LIMITS) -> FileHeaders | None:
         """Return the headers of the file; None where `fitsio.read_headers` has to look at it."""

@@ -1,6 +1,6 @@
 """The bytes of a FITS file we write: HDUs, checksums, and a write that leaves all or nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,12 @@ def _without_punctuation(four: list[int]) -> list[int]:
     return four
 
 
-def _with_checksums(hdu: Hdu) -> bytes:
-    """Return the header with DATASUM and a CHECKSUM that brings the HDU's sum to zero."""
-    cards, sum_of_data = list(hdu.cards), _datasum(hdu.values)
+def _with_checksums(hdu: Hdu, sum_of_data: int) -> bytes:
+    """Return the header with DATASUM and a CHECKSUM that brings the HDU's sum to zero.
+
+    It is of the same length whatever the sum.
+    """
+    cards = list(hdu.cards)
     datasum = ("DATASUM", str(sum_of_data), "checksum of the data")
     comment = "checksum of the HDU"
     blank = format_header([*cards, ("CHECKSUM", _NO_CHECKSUM, comment), datasum])
@@ -95,11 +98,7 @@ def _with_checksums(hdu: Hdu) -> bytes:
 
 
 def _datasum(values: npt.NDArray[Any]) -> int:
-    """Return the checksum of values as they will be stored.
-
-    Taken before they are written, in a pass that costs a twentieth of that: the header comes
-    first in the file, and the digest of the content takes its bytes in order.
-    """
+    """Return the checksum of values as they will be stored."""
     from reduction.kernels import rows as kernel  # a slow import, and only writing needs it
 
     # A big-endian float's word is the native float's word: the sum needs no second byte order.
@@ -192,50 +191,75 @@ def stage_hdus(path: Path, hdus: Sequence[Hdu], *, digest: bool = False) -> Stag
     OSError
         Where the disk is full, say; nothing is left behind.
     """
-    headers = [_with_checksums(hdu) for hdu in hdus]
-    size = sum(len(raw) + hdu.padded for raw, hdu in zip(headers, hdus, strict=True))
-    staged = stage(path, _pieces(headers, hdus), size=size, digest=digest)
-    return replace(staged, header_text=_text(headers))
+    # A digest takes the bytes in their order, headers first: there the sums take a pass.
+    content = _Content(hdus, [_datasum(hdu.values) if digest else 0 for hdu in hdus])
+    size = sum(len(raw) + hdu.padded for raw, hdu in zip(content.headers(), hdus, strict=True))
+    behind = None if digest else content.placed_headers
+    staged = stage(path, content.pieces(), size=size, digest=digest, behind=behind)
+    return replace(staged, header_text=_text(content.headers()))
 
 
 def warm() -> None:
     """Load the kernels of writing, or compile them where their cache is empty."""
     plane = np.zeros((2, 3), np.float32)
     hdus = [float_hdu([], plane), flags_hdu([], plane.astype(np.uint16))]
-    for piece in _pieces([_with_checksums(hdu) for hdu in hdus], hdus):
+    for piece in _Content(hdus, [_datasum(hdu.values) for hdu in hdus]).pieces():
         piece.release()
 
 
-def _pieces(headers: Sequence[bytes], hdus: Sequence[Hdu]) -> Iterator[memoryview]:
-    """Yield the bytes of a file in its order; each piece is good until the next is asked for."""
-    buffer = np.empty(CHUNK // 2, np.uint16)
-    at = 0
-    for raw, hdu in zip(headers, hdus, strict=True):
-        yield memoryview(raw)
-        at += len(raw)
-        yield from _swapped(hdu.values, buffer, at)
-        yield memoryview(bytes(hdu.padded - hdu.values.nbytes))
-        at += hdu.padded
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a file is to hold: its HDUs, and the sums of their data as far as they are known."""
+
+    hdus: Sequence[Hdu]
+    sums: list[int]
+
+    def headers(self) -> list[bytes]:
+        """Return the headers, true once all sums are known."""
+        return [_with_checksums(*both) for both in zip(self.hdus, self.sums, strict=True)]
+
+    def placed_headers(self) -> Iterator[tuple[int, memoryview]]:
+        """Yield the headers, each with its place in the file."""
+        at = 0
+        for raw, hdu in zip(self.headers(), self.hdus, strict=True):
+            yield at, memoryview(raw)
+            at += len(raw) + hdu.padded
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield the bytes of the file in order; each piece is good until the next is asked for.
+
+        On the way the sums of the data become known.
+        """
+        buffer = np.empty(CHUNK // 2, np.uint16)
+        at = 0
+        for k, (raw, hdu) in enumerate(zip(self.headers(), self.hdus, strict=True)):
+            yield memoryview(raw)
+            at += len(raw)
+            self.sums[k] = _fold((yield from _swapped(hdu.values, buffer, at)))
+            yield memoryview(bytes(hdu.padded - hdu.values.nbytes))
+            at += hdu.padded
 
 
 def _swapped(
     values: npt.NDArray[Any], buffer: npt.NDArray[np.uint16], at: int
-) -> Iterator[memoryview]:
+) -> Generator[memoryview, None, int]:
     """Yield values as they are stored from byte `at` of a file on, in pieces that end on chunks.
 
     The pieces share one buffer, which stays in a core's second cache until it is written.
+    Returns the plain sum of their words.
     """
     from reduction.kernels import rows as kernel  # a slow import, and only writing needs it
 
     width = values.itemsize
     store = kernel.store_words if width == 4 else kernel.store_flags
     out = buffer.view(values.dtype)
-    first = 0
+    first = total = 0
     while first < values.size:
         n = min(values.size - first, (CHUNK - (at + first * width) % CHUNK) // width)
-        store(values[first : first + n], out[:n])
+        total += int(store(values[first : first + n], out[:n]))
         yield out[:n].view(np.uint8).data
         first += n
+    return total
 
 
 def _text(headers: Sequence[bytes]) -> str:

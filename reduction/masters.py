@@ -21,10 +21,11 @@ from reduction.exposure import Exposure, LeftOut
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.image import Image, MaskPlane, Unit
+from reduction.normal import MAD_TO_SIGMA
 from reduction.overscan import Overscan, OverscanParams, fit_overscan
 from reduction.readout import RowSource, amplifiers, check_same_layout, data_rows, sample
 from reduction.sources import CorrectedRows
-from reduction.stats import MAD_TO_SIGMA, difference_noise, pooled_variance
+from reduction.stats import difference_noise, pooled_variance
 
 THIN = 5  # masters of fewer frames are marked
 NOISE_PIXELS = 4_000_000  # of all frames together, from which the noise of one value is measured

@@ -1,6 +1,5 @@
 """One calibrated frame put on the sky: sources, astrometry, zero point, and how good it is."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,51 +26,16 @@ from reduction.photometry.zeropoint import (
     has_colour_range,
     limiting_mag,
 )
+from reduction.reference import AskCatalogue, Reference
 
-Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NOT_COVERED: Final = "not_covered"  # a cause whatever the sources are like
-CHAIN_VERSION: Final = 3  # raised whenever the same frame and catalogue would give other results
+CHAIN_VERSION: Final = 4  # raised whenever the same frame and catalogue would give other results
 LEAST_MAG_ERROR: Final = 0.003
 LEAST_STARS: Final = 5  # that tell the width of a star
 TELLING_SIGNALS: Final = (50.0, 20.0)  # over noise, that they should have, at best
 BRIGHT_SIGNAL, ENOUGH_BRIGHT = 50.0, 15  # stars a zero point is taken from where there are enough
 MATCH_PIX, MATCH_SIGMA = 1.0, 4.0  # of a source with a star of known magnitude
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """Stars of a catalogue at the frame's epoch, the brightest first, ``(n,)`` each.
-
-    Attributes
-    ----------
-    name : str
-        Of the catalogue.
-    band : str or None
-        In which `mag` is, None where the catalogue has none for the frame's.
-    ra_deg, dec_deg : float arrays
-        Positions.
-    mag, mag_error : float arrays
-        In the frame's band, NaN where not known.
-    colour : float array or None
-        Of two of its bands, None where it has one.
-    colour_name : str
-        Such as ``g-r``.
-    """
-
-    name: str
-    band: str | None
-    ra_deg: Floats
-    dec_deg: Floats
-    mag: Floats
-    mag_error: Floats
-    colour: Floats | None = None
-    colour_name: str = ""
-
-
-# What catalogues hold around a place: right ascension, declination, radius, all in degrees. Those
-# to be tried first come first; none where no catalogue covers it.
-AskCatalogue = Callable[[float, float, float], Sequence[Reference]]
 
 
 @dataclass(frozen=True, slots=True)

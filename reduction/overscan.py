@@ -128,14 +128,18 @@ def _row_means(pixels: FloatPlane, clip_sigma: float) -> npt.NDArray[np.float64]
 
     Not its median, which of whole numbers comes in steps of a half.
     """
-    few = pixels[:, :: -(-pixels.shape[1] // MOST_COLUMNS)]
-    columns = [ArrayRows(column[None, :]) for column in few.T]
-    some = few[::NOISE_STEP]
-    centre = combine(columns, params=CombineParams("median")).data[0, ::NOISE_STEP]
-    sigma = max(robust_sigma((some - centre[:, None])[np.isfinite(some)]), 1e-6)
+    few = np.ascontiguousarray(pixels[:, :: -(-pixels.shape[1] // MOST_COLUMNS)].T)
+    some = few[:, ::NOISE_STEP]
+    centre = combine(_columns(some), params=CombineParams("median")).data[0]
+    sigma = max(robust_sigma((some - centre).T[np.isfinite(some).T]), 1e-6)
     params = CombineParams("average_sigma", clip_sigma, clip_sigma)
-    means = combine(columns, params=params, noise=Noise(sigma**2)).data[0]
+    means = combine(_columns(few), params=params, noise=Noise(sigma**2)).data[0]
     return np.asarray(means, dtype=np.float64)
+
+
+def _columns(turned: FloatPlane) -> list[ArrayRows]:
+    """Return every column of an overscan, a row of `turned`, as a frame of its own."""
+    return [ArrayRows(column[None, :]) for column in turned]
 
 
 def _fit_clipped(

@@ -1,9 +1,12 @@
 """What lies under a frame's light: how bias and dark are taken from it."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from reduction.camera import Section
 from reduction.image import FloatPlane, Image
+
+DARK_FREE_BELOW_C: Final = -70.0  # a detector colder than this needs no dark
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,29 @@ class DarkFrame:
 def same_exposure(a_s: float, b_s: float, tolerance: float) -> bool:
     """Tell whether two exposure times agree within a fraction."""
     return abs(a_s - b_s) <= tolerance * max(a_s, b_s)
+
+
+def needless_dark(temp_c: float | None, below_c: float = DARK_FREE_BELOW_C) -> str:
+    """Return why a frame without a dark lacks nothing; empty where it does.
+
+    Parameters
+    ----------
+    temp_c : float or None
+        Measured temperature of the detector, degrees Celsius; None if it is not known.
+    below_c : float
+        A detector colder than this needs none.
+
+    Returns
+    -------
+    str
+        A sentence for an observer.
+    """
+    if temp_c is None or temp_c > below_c:
+        return ""
+    return (
+        f"no dark needed: a detector at {temp_c:.1f} C, below {below_c:g} C, "
+        "has no dark current to speak of"
+    )
 
 
 @dataclass(frozen=True, slots=True)

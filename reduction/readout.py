@@ -3,7 +3,7 @@
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,8 @@ from reduction.errors import BadFrameError, ShapeMismatchError
 from reduction.exposure import Exposure, RawPlane
 from reduction.frameinfo import FrameInfo
 from reduction.image import FloatPlane
-from reduction.kernels.rows import decode_halves, decode_words
 
+Decoding = tuple[int, int, bool, bool, int, float]  # of rows, as `decode_halves` takes it
 _Layout = tuple[int, int, int, int, tuple[Section, ...]]
 Number = TypeVar("Number", np.float32, np.uint16)
 MAPPED_AROUND = 1 << 16  # bytes Linux maps at a fault, aligned, unless it is told otherwise
@@ -53,17 +53,40 @@ class RawRows:
         Sixteen-bit numbers and floats take a compiled loop, whatever their byte order; other
         types go through numpy.
         """
-        kind, size = self.plane.dtype.kind, self.plane.dtype.itemsize
-        if (kind in "iu" and size == 2) or (kind == "f" and size == 4):
+        dtype = self.plane.dtype
+        if self.is_of_halves or (dtype.kind == "f" and dtype.itemsize == 4):
             self._read_compiled(y0, y1, out)
             return
-        box = self.section
-        rows = self.plane[box.y0 : box.y1, box.x0 : box.x1]
-        rows = rows[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
-        np.copyto(out, rows[y0:y1], casting="unsafe")
+        np.copyto(out, self.stored[y0:y1], casting="unsafe")
         out += np.float32(self.offset)
 
+    @property
+    def stored(self) -> RawPlane:
+        """The stored numbers, ``(ny, nx)``: a view of them as they lie in the frame."""
+        box = self.section
+        rows = self.plane[box.y0 : box.y1, box.x0 : box.x1]
+        return rows[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+
     def _read_compiled(self, y0: int, y1: int, out: FloatPlane) -> None:
+        # Imported here: who asks where amplifiers lie, or for a picture, does without kernels.
+        from reduction.kernels.rows import decode_halves, decode_words
+
+        rows, (start, stride, flip_x, swap, sign, base) = self.coded(y0, y1)
+        if self.plane.dtype.kind == "f":
+            decode_words(out, rows, start, stride, flip_x, swap, self.offset)
+        else:
+            decode_halves(out, rows, start, stride, flip_x, swap, sign, base)
+
+    def coded(self, y0: int, y1: int) -> tuple[npt.NDArray[Any], Decoding]:
+        """Return rows ``y0:y1`` of the frame as they are stored, and how kernels decode them.
+
+        Returns
+        -------
+        tuple of array and tuple
+            Flat and read-only, as unsigned numbers of so many bits; where the first row begins,
+            pixels from one to the next, whether rows are mirrored and bytes swapped, and of
+            16-bit numbers `sign` and `base`.
+        """
         first, last = self._stored_rows(y0, y1)
         box, dtype = self.section, self.plane.dtype
         bits = np.dtype(f"u{dtype.itemsize}")
@@ -72,11 +95,12 @@ class RawRows:
         nx = self.plane.shape[1]
         start = box.x0 + (nx * (last - first - 1) if self.flip_y else 0)
         stride = -nx if self.flip_y else nx
-        swap = not dtype.isnative
-        if dtype.kind == "f":
-            decode_words(out, rows, start, stride, self.flip_x, swap, self.offset)
-            return
-        decode_halves(out, rows, start, stride, self.flip_x, swap, self.sign, self.base)
+        return rows, (start, stride, self.flip_x, not dtype.isnative, self.sign, self.base)
+
+    @property
+    def is_of_halves(self) -> bool:
+        """Tell whether the plane holds 16-bit whole numbers."""
+        return self.plane.dtype.kind in "iu" and self.plane.dtype.itemsize == 2
 
     @property
     def sign(self) -> int:
@@ -86,14 +110,12 @@ class RawRows:
     @property
     def base(self) -> float:
         """What makes ADU of 16-bit numbers whose sign bit is inverted."""
-        return self.offset - self.sign
+        return float(self.offset - self.sign)
 
     @property
     def holds_counts(self) -> bool:
         """Tell whether rows can be read where they lie: as 16-bit numbers side by side."""
-        plane = self.plane
-        is_half = plane.dtype.kind in "iu" and plane.dtype.itemsize == 2
-        return is_half and plane.strides[1] == 2 and plane.flags.aligned
+        return self.is_of_halves and self.plane.strides[1] == 2 and self.plane.flags.aligned
 
     def place(self) -> tuple[int, int, int]:
         """Return where the rows of the frame lie in memory.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from reduction.badpixels import cold_pixels, hot_pixels
 from reduction.bias import BiasParams, combine_bias
@@ -18,7 +19,7 @@ from reduction.exposure import Calibrated, Exposure, LeftOut, Master
 from reduction.flags import PixelFlag
 from reduction.flat import FlatParams, combine_flats
 from reduction.frameinfo import FrameInfo, FrameKind
-from reduction.image import Image, MaskPlane
+from reduction.image import Image
 from reduction.kernels.detrend import count_flags
 from reduction.masters import (
     Stacked,
@@ -30,7 +31,7 @@ from reduction.masters import (
 )
 from reduction.pedestal import Calibrations, DarkFrame
 from reduction.readout import native_rows
-from reduction.saturation import SaturationParams, flag_bleeding, saturated_columns
+from reduction.saturation import SaturationParams, flag_bleeding
 from reduction.seams import match_amplifiers
 from reduction.stats import plane_stats
 
@@ -51,7 +52,7 @@ __all__ = [
 
 Progress = Callable[[float], None]
 
-CODE_VERSION = 3  # raised whenever the same input and parameters would give other pixels
+CODE_VERSION = 4  # raised whenever the same input and parameters would give other pixels
 THREADS = 2
 BIAS, DARK, FLAT = BiasParams(), DarkParams(), FlatParams()
 
@@ -289,47 +290,43 @@ def calibrate(
     if plan.steps.masters.flat is None and "flat" not in exposure.info.done:
         image, said = match_amplifiers(image, [part.amp.target for part in plan.steps.amplifiers])
         notes += said
-    image = _flag_bleeding(image, plan.steps.amplifiers, params.plan.saturation)
+    _flag_bleeding(image, plan.steps.amplifiers, params.plan.saturation)
     if params.cosmic_rays is not None and exposure.info.technique != "spectroscopy":
         image = flag_cosmic_rays(image, params=params.cosmic_rays, run=run.part(1, 2))
         done.append("cosmic rays")
     elif params.cosmic_rays is not None:
         notes.append("cosmic rays not searched for: sky lines of a spectrum are as sharp")
+    counts = _count_flags(image)
     return Calibrated(
         image=image,
         done=done,
         missing=plan.missing,
-        stats=plane_stats(image),
-        counts=flag_counts(image),
+        stats=plane_stats(image, n_flagged=int(counts[-1])),
+        counts=_by_name(counts),
         notes=notes,
     )
 
 
-def _flag_bleeding(image: Image, plans: Sequence[AmplifierPlan], params: SaturationParams) -> Image:
+def _flag_bleeding(image: Image, plans: Sequence[AmplifierPlan], params: SaturationParams) -> None:
     """Flag what bleeds along each amplifier's columns."""
-    mask = image.mask
     for plan in plans:
-        to = plan.amp.target
-        place = slice(to.y0, to.y1), slice(to.x0, to.x1)
-        if not saturated_columns(image.mask, to).size:
-            continue
         level = (plan.saturation_adu - float(np.median(plan.overscan.levels))) * plan.gain
-        part = flag_bleeding(image.data[place], image.mask[place], level=level, params=params)
-        mask = part if part.shape == mask.shape else _with_part(mask, place, part)
-    return replace(image, mask=mask)
-
-
-def _with_part(mask: MaskPlane, place: tuple[slice, slice], part: MaskPlane) -> MaskPlane:
-    """Return a mask with one part of it replaced."""
-    changed = mask.copy()
-    changed[place] = part
-    return changed
+        flag_bleeding(image, plan.amp.target, level=level, params=params)
 
 
 def flag_counts(image: Image) -> Mapping[str, int]:
     """Return how many pixels carry each flag, by its name in lower case; zeros left out."""
-    counts = np.zeros(16, np.int64)
+    return _by_name(_count_flags(image))
+
+
+def _count_flags(image: Image) -> npt.NDArray[np.int64]:
+    """Return how many pixels carry each bit, and last how many carry any."""
+    counts = np.zeros(17, np.int64)
     count_flags(native_rows(image.mask, 0, len(image.mask)).reshape(-1), counts)
+    return counts
+
+
+def _by_name(counts: npt.NDArray[np.int64]) -> Mapping[str, int]:
     named = {flag.name: int(counts[int(flag).bit_length() - 1]) for flag in PixelFlag}
     return {name.lower(): n for name, n in named.items() if name and n}
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from reduction.camera import Section
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo
-from reduction.image import FloatPlane, MaskPlane
+from reduction.image import Image, MaskPlane
 from reduction.kernels.detrend import bleed_columns, mark_columns
 from reduction.readout import RawRows, native_rows
 
@@ -75,29 +75,22 @@ def saturated_columns(mask: MaskPlane, place: Section) -> npt.NDArray[np.int64]:
     return np.flatnonzero(found)
 
 
-def flag_bleeding(
-    raw: FloatPlane, mask: MaskPlane, *, level: float, params: SaturationParams
-) -> MaskPlane:
-    """Return a mask in which the bleeding of saturated pixels is flagged too.
+def flag_bleeding(image: Image, place: Section, *, level: float, params: SaturationParams) -> None:
+    """Flag the bleeding of saturated pixels in one part of an image that is being made.
 
     Parameters
     ----------
-    raw : float32 array, ``(ny, nx)``
-        Signal in the unit of `level`, the columns along the charge transfer.
-    mask : uint16 array, ``(ny, nx)``
-        With ``SATURATED`` where a pixel itself is.
+    image : Image
+        Signal, the columns along the charge transfer, and a mask with ``SATURATED`` where a pixel
+        itself is, which is written to; planes as `reduction.detrend.detrend` makes them.
+    place : Section
+        The part: an amplifier's.
     level : float
-        Saturation, in the unit of `raw`.
+        Saturation, in the unit of the image.
     params : SaturationParams
         Lengths and fractions.
-
-    Returns
-    -------
-    uint16 array, ``(ny, nx)``
     """
-    bit = int(PixelFlag.SATURATED)
-    columns = saturated_columns(mask, Section(0, mask.shape[0], 0, mask.shape[1]))
-    grown = np.array(mask, order="C")
+    columns = saturated_columns(image.mask, place) + place.x0
     limits = params.bleed_run_pix, params.bleed_fraction * level, params.bleed_grow_pix
-    bleed_columns(np.ascontiguousarray(raw), grown, columns, bit, limits)
-    return grown
+    rows = place.y0, place.y1
+    bleed_columns(image.data, image.mask, columns, rows, int(PixelFlag.SATURATED), limits)

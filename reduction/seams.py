@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from reduction.camera import Section
 from reduction.image import FloatPlane, Image
-from reduction.stats import MAD_TO_SIGMA
+from reduction.normal import MAD_TO_SIGMA
 
 STRIP_PIX = 16  # at a seam, and again as far from it as the gradient's lever
 LEVER_PIX = 48  # from strip to strip: a short one lets the gradient's noise into the step

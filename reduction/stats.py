@@ -8,10 +8,10 @@ import numpy.typing as npt
 from reduction.exposure import PlaneStats
 from reduction.image import FloatPlane, Image
 from reduction.kernels.samples import core_rms, count_bins
+from reduction.normal import MAD_TO_SIGMA
 
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
-MAD_TO_SIGMA = 1.4826022185056018  # of a normal distribution
 CLIP_SIGMA = 4.0  # cuts 6e-5 of a normal sample: the scatter it leaves is true to 0.1 %
 SAMPLE_PIXELS = 120_000  # of a normal sample this many give the median to 0.4 % of its scatter
 FEW = 16_384  # values that tell the scatter to 1 % and the centre to 1 % of it: a start
@@ -125,13 +125,15 @@ def sampled_rows(ny: int, nx: int, pixels: int = SAMPLE_PIXELS) -> slice:
     return slice(step // 2 if step < 2 * ny else 0, ny, step)
 
 
-def plane_stats(image: Image) -> PlaneStats:
+def plane_stats(image: Image, *, n_flagged: int | None = None) -> PlaneStats:
     """Return the numbers of an image's unflagged pixels, from evenly spaced rows of a large one.
 
     Parameters
     ----------
     image : Image
         ``(ny, nx)``; pixels with any flag are left out.
+    n_flagged : int, optional
+        How many pixels carry a flag, where that is known: it spares counting them.
 
     Returns
     -------
@@ -139,7 +141,7 @@ def plane_stats(image: Image) -> PlaneStats:
         In the image's unit; `n_good` counts every unflagged pixel of the image, not of the rows.
         All zero where no pixel is good.
     """
-    n_good = int(image.mask.size - np.count_nonzero(image.mask))
+    n_good = image.mask.size - int(np.count_nonzero(image.mask) if n_flagged is None else n_flagged)
     rows = sampled_rows(*image.shape)
     good = image.mask[rows] == 0
     values = image.data[rows][good]

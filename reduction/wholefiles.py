@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,14 @@ class Staged:
         self.temporary.unlink(missing_ok=True)
 
 
-def stage(path: Path, pieces: Iterable[memoryview], *, size: int, digest: bool = False) -> Staged:
+def stage(
+    path: Path,
+    pieces: Iterable[memoryview],
+    *,
+    size: int,
+    digest: bool = False,
+    behind: Callable[[], Iterable[tuple[int, memoryview]]] | None = None,
+) -> Staged:
     """Write a file under a temporary name in the folder of `path` and sync it.
 
     Parameters
@@ -63,6 +70,9 @@ def stage(path: Path, pieces: Iterable[memoryview], *, size: int, digest: bool =
         How many bytes they are together.
     digest : bool
         Whether the SHA-256 of the content is taken on the way.
+    behind : callable, optional
+        Asked, when all pieces are written, for places in the file and what is to stand there
+        instead: what only the content tells. Not in a digest.
 
     Returns
     -------
@@ -82,6 +92,9 @@ def stage(path: Path, pieces: Iterable[memoryview], *, size: int, digest: bool =
             for piece in pieces:
                 if digest:
                     sha256.update(piece)
+                _write_all(file, piece)
+            for at, piece in () if behind is None else behind():
+                file.seek(at)
                 _write_all(file, piece)
             os.fsync(file.fileno())
     except BaseException:

@@ -45,7 +45,13 @@ FLOORS = (
     ("reduction.kernels",),
     ("reduction.exposure",),
     ("reduction.frameinfo",),
-    ("reduction.camera", "reduction.image", "reduction.flags", "reduction.errors"),
+    (
+        "reduction.camera",
+        "reduction.image",
+        "reduction.flags",
+        "reduction.errors",
+        "reduction.normal",
+    ),
 )
 FLOOR_OF = {unit: (number, unit) for number, units in enumerate(FLOORS) for unit in units}
 SERVER_PACKAGES = {"app", "apiflask", "flask", "flask_sqlalchemy", "redis", "rq", "sqlalchemy"}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from app.services.cone import Found, Looked
-from reduction.photometry.sorting import words_of
+from reduction.photometry.kinds import words_of
 from reduction.photometry.sourcetable import Column
 
 _MJD_UNIX: Final = 40_587.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from app.models import Block
-from app.services import online_catalogues, refcats, reference_stars, sky_columns
+from app.services import online_catalogues, refcats, reference_stars, second_opinion, sky_columns
 from app.wording import counted
 from reduction.astrometry.footprint import cells_of
 from reduction.cards import ProductCard
@@ -83,7 +83,7 @@ class SkyWork:
         try:
             fill = online_catalogues.Filler(info.band, log.info)
             asker = reference_stars.asker(info.band, info.mid_utc, fill)
-            found = put_on_sky(image, info, asker, reference_stars.elsewhere())
+            found = put_on_sky(image, info, asker, second_opinion.elsewhere())
             found = with_psf(found, image) if self.has_psf else found
         except ReductionError as error:
             log.warning("%s: %s", exposure.name, error)

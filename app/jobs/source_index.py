@@ -21,8 +21,9 @@ from reduction.frameinfo import FrameInfo
 from reduction.headers.product import translate_product
 from reduction.headers.sky import solved_wcs
 from reduction.image import Image
-from reduction.onsky import AskCatalogue, OnSky, Reference, put_on_sky, with_psf
+from reduction.onsky import OnSky, put_on_sky, with_psf
 from reduction.photometry.zeropoint import ZeroPoint
+from reduction.reference import AskCatalogue, Reference
 
 
 @dataclass(frozen=True, slots=True)

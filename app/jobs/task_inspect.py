@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from app.jobs.task_image import MASK, custom_mask, open_picture, several_told
 from app.jobs.task_log import StepLog
 from app.jobs.task_outputs import put_fits
 from app.models import User
-from app.services import online_catalogues, task_targets
+from app.services import catalogue_choice, task_targets
 from app.services.reference_data import FILTERS
 from app.services.task_targets import Resolved
 from reduction.errors import BadFrameError
@@ -21,10 +21,9 @@ from reduction.flags import PixelFlag
 from reduction.headers.bands import canonical_band, is_open
 from reduction.headers.sky import wcs_cards
 from reduction.headers.task_products import cropped_header
-from reduction.headers.times import parse_moment
 from reduction.image import MaskPlane
 from reduction.oneimage.files import plane_hdu
-from reduction.oneimage.options import AFTER_INSPECT, InspectOptions, inspect_options
+from reduction.oneimage.options import AFTER_INSPECT, InspectOptions, inspect_options, moment_of
 from reduction.oneimage.picture import Picture, mask_of
 from reduction.oneimage.targets import Target, check_near, parse_targets
 
@@ -182,7 +181,7 @@ def _light(look: _Look, targets: list[Resolved]) -> dict[str, Any]:
     )
     look.log.say(f"Catalogue is {gains['cat_name']}, to magnitude {gains['cat_limit']:g}")
     name = gains["cat_name"]
-    if not task_stars.is_loaded(name) and online_catalogues.can_have(name):
+    if not task_stars.is_loaded(name) and catalogue_choice.can_have(name):
         look.log.say(f"The catalogue {name} is not loaded: its stars are fetched when needed")
     elif not task_stars.is_loaded(name):
         look.log.doubt(f"the catalogue {gains['cat_name']} is not loaded: photometry will need it")
@@ -240,10 +239,10 @@ def when_of(given: str | None, picture: Picture) -> datetime | None:
     """
     if given is None:
         return picture.info.mid_utc or picture.info.start_utc
-    moment = parse_moment(given.strip().replace(" ", "T", 1))
+    moment = moment_of(given)
     if moment is None:
-        raise BadFrameError(f"time: {given!r} is none; write 2026-11-20 03:04:05, in UTC")
-    return moment.when.astimezone(UTC)
+        raise BadFrameError(f"time: {given!r} is no time; write it as 2026-11-20 03:04:05, in UTC")
+    return moment
 
 
 def _write(look: _Look, mask: MaskPlane, targets: list[Resolved]) -> None:

@@ -16,7 +16,7 @@ from app.jobs.task_log import StepLog
 from app.jobs.task_outputs import put_all, put_fits
 from app.jobs.task_places import centre_of, with_places
 from app.models import User
-from app.services import reference_stars
+from app.services import second_opinion
 from reduction.headers.sky import wcs_cards
 from reduction.image import Image
 from reduction.oneimage.calibration import (
@@ -153,7 +153,7 @@ def _placed(work: Work, found: Extracted) -> Placed:
     options, picture = work.options, work.picture
     seen = Seen(found.detected, picture.shape, picture.info, picture.wcs, work.centre)
     ask = task_stars.asker(work.band, options.light.cat_name, work.when, work.log.say)
-    placed = place(seen, ask, options.place, reference_stars.elsewhere())
+    placed = place(seen, ask, options.place, second_opinion.elsewhere())
     if placed.doubt:
         work.log.doubt(f"the place could not be refined: {placed.doubt}")
     work.log.say(f"Place on the sky: {placed.how}, {placed.wcs.scale_arcsec:.4f} arcsec a pixel")

@@ -14,12 +14,12 @@ from reduction.astrometry.wcs import TanSip
 from reduction.headers.bands import canonical_band
 from reduction.oneimage.options import BadOptionError
 from reduction.oneimage.starlist import NoStarsError, StarList, star_list
-from reduction.onsky import AskCatalogue, Reference
 from reduction.refcat.errors import NotCoveredError
 from reduction.refcat.geometry import separations_deg
 from reduction.refcat.known import STDWEB
 from reduction.refcat.stars import Stars
 from reduction.refcat.systems import usual_system
+from reduction.reference import AskCatalogue, Reference
 
 USUAL_BAND: Final = "r"  # of an image whose filter nobody tells
 MARGIN: Final = 1.05  # of the radius asked for, beyond the image's corners

@@ -24,6 +24,11 @@ Step = Callable[[Path, Mapping[str, Any], StepLog], dict[str, Any]]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FOOTPRINT: Final = ("field_ra", "field_dec", "field_sr")
+# What photometry found; the files it rests on go when the image is looked at anew.
+_MEASURED: Final = (
+    *("zp", "zp_err", "mag_limit", "color_term", "aper_correction", "fwhm", "pixscale"),
+    *_FOOTPRINT,
+)
 _WAIT_S: Final = 120.0  # for who still works in the folder: a file that is being stored, say
 
 
@@ -39,7 +44,8 @@ def process_task(context: JobContext) -> None:
             context.check()
             context.progress(number / len(steps), step)
             with context.checkpoint():
-                tasks.set_state(task, tasks.STATE_OF[step], config=_merged(task, gains))
+                config = _before(step, _merged(task, gains))
+                tasks.set_state(task, tasks.STATE_OF[step], config=config)
             gains = _run(context, task, folder, step)
     state = f"{tasks.STATE_OF[steps[-1]]}_done"
     with context.finish({"steps": [str(step) for step in steps]}):
@@ -51,6 +57,13 @@ def _merged(task: Task, gains: Mapping[str, Any]) -> dict[str, Any]:
     merged = task.config | dict(gains)
     gone = [name for name in _FOOTPRINT if merged.get(name, 0) is None]
     return {name: value for name, value in merged.items() if name not in gone}
+
+
+def _before(step: TaskStep, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings a step begins with: without what was found in files that it removes."""
+    if step == TaskStep.CLEANUP:  # which keeps what is known of the image
+        return dict(config)
+    return {name: value for name, value in config.items() if name not in _MEASURED}
 
 
 def _run(context: JobContext, task: Task, folder: Path, step: TaskStep) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class ScannedFile(Base):
     content_sha256: Mapped[str] = mapped_column(default="")
     duplicate_of_id: Mapped[int | None] = mapped_column(ForeignKey("scanned_files.id"))
     first_seen_at: Mapped[datetime] = mapped_column(default=utcnow)
-    changed_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    changed_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class Level:
@@ -75,6 +75,13 @@ class Frame(Base):
             )
             for name in ("kind", "level", "band", "object_name", "camera_id")
         ),
+        # A frame that a scan has just found has no hash yet, and costs nothing here.
+        Index(
+            "ix_frames_content_sha256",
+            "content_sha256",
+            sqlite_where=text("content_sha256 != ''"),
+            postgresql_where=text("content_sha256 != ''"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -84,7 +91,7 @@ class Frame(Base):
     part: Mapped[int] = mapped_column(default=0)  # which exposure of a file that holds several
     file_name: Mapped[str] = mapped_column(index=True)
     size: Mapped[int] = mapped_column(BigInt, default=0)
-    content_sha256: Mapped[str] = mapped_column(default="", index=True)
+    content_sha256: Mapped[str] = mapped_column(default="")
 
     level: Mapped[int] = mapped_column(default=Level.RAW)
     kind: Mapped[str]

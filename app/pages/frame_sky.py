@@ -14,7 +14,7 @@ from app.pages import sky_plots
 from app.pages.base import blueprint, wants_fragment
 from app.services import frames, missed_stars, sky_columns, source_files
 from reduction.flags import PixelFlag
-from reduction.photometry.sorting import words_of
+from reduction.photometry.kinds import words_of
 from reduction.photometry.sourcetable import SourceTable
 from reduction.plots.residuals import offsets
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.models import Frame
-from reduction.photometry.apertures import BEST
+from reduction.photometry.growth import BEST
 from reduction.photometry.sourcetable import SourceFacts, SourceTable
 from reduction.plots import depth, fwhm_map, growth, residuals, zero_point
 from reduction.plots.residuals import Offsets

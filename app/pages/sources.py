@@ -16,7 +16,7 @@ from app.api.cone_query import DEFAULT_ARCSEC, ConeQuery
 from app.errors import InvalidRequestError
 from app.pages.base import blueprint
 from app.services.cone import MOST_ARCSEC, Found, Looked
-from reduction.photometry.sorting import words_of
+from reduction.photometry.kinds import words_of
 
 _ASKED: Final = ("ra", "dec", "radius", "band", "start", "end")
 _SHOWN: Final = 500  # frames in the table of the page

@@ -25,9 +25,9 @@ from app.pages.task_steps import (
 from app.services import (
     access,
     audit,
+    catalogue_choice,
     groups,
     nights,
-    online_catalogues,
     task_changes,
     task_files,
     task_guesses,
@@ -134,7 +134,7 @@ def _look(task: Task) -> Look:
         task,
         files,
         task_files.folder(task),
-        {"filter": BANDS, "cat_name": online_catalogues.names()},
+        {"filter": BANDS, "cat_name": catalogue_choice.names()},
     )
 
 

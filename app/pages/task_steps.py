@@ -251,8 +251,8 @@ def results(config: Mapping[str, Any]) -> list[dict[str, str]]:
         ("FWHM", _width(config), ""),
         ("Filter", str(config.get("filter") or ""), ""),
         ("Time", str(config.get("time") or ""), "UTC"),
-        ("Gain", _said(config, "gain", "{:.4g} e/ADU"), ""),
-        ("Saturation", _said(config, "saturation", "{:.6g} ADU"), ""),
+        ("Gain", _said(config, "gain", "{:.4g} e a unit"), ""),
+        ("Saturation", _said(config, "saturation", "{:.6g}"), ""),
     )
     return [{"label": label, "text": text, "note": note} for label, text, note in told if text]
 

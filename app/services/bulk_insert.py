@@ -16,6 +16,7 @@ from app.db import UtcDateTime
 Row = tuple[Mapping[str, Any], Sequence[Any]]
 _Converter = Callable[[Any], Any]
 _NO_ITEMS = "{}"  # most of the time
+_TWO = [f"{number:02d}" for number in range(60)]  # as digits of a clock
 
 
 class BulkInsert:
@@ -33,6 +34,7 @@ class BulkInsert:
         self._converters = {column.name: _converter(column, dialect) for column in columns}
         # Of JSON the same object comes again and again, and takes the longest.
         self._written_alike = {c.name for c in columns if isinstance(c.type, JSON)}
+        self._fixed = self._fixed_defaults() if dialect.positional else {}
         self._texts: dict[tuple[str, ...], str] = {}
 
     def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
@@ -53,11 +55,22 @@ class BulkInsert:
     def _text(self, names: tuple[str, ...]) -> str:
         text = self._texts.get(names)
         if text is None:
-            text = self._texts[names] = _statement(self._table, self._dialect, names)
+            untold = {name: value for name, value in self._fixed.items() if name not in names}
+            text = self._texts[names] = _statement(self._table, self._dialect, names, untold)
         return text
 
+    def _fixed_defaults(self) -> dict[str, int | str]:
+        """Return the defaults that never change, as the driver has them.
+
+        They stand in the statement itself where all rows have them, as most columns of a new
+        frame: to hand each over with each row takes as long as an index.
+        """
+        fixed = [c for c in self._shared if _is_fixed(c)]
+        values = {c.name: self._converted(c.name, {c.name: _default(c)}) for c in fixed}
+        return {name: value for name, value in values.items() if isinstance(value, int | str)}
+
     def _parameters(self, rows: Sequence[Row]) -> tuple[tuple[str, ...], Any]:
-        """Return the columns that any row fills, and the rows as a driver takes them."""
+        """Return the columns that have to be handed over, and the rows as a driver takes them."""
         shared, shares = self._shares([shared for shared, _ in rows])
         names = (*self._own_names, *shared)
         own = self._own_values([own for _, own in rows])
@@ -87,17 +100,17 @@ class BulkInsert:
     def _shares(
         self, rows: Sequence[Mapping[str, Any]]
     ) -> tuple[Iterable[str], list[tuple[Any, ...]]]:
-        """Return the shared columns that any row fills, and their converted values of each row."""
+        """Return the shared columns in which any row is not as a statement has it, and the values.
+
+        Left out of the statement, a column is empty.
+        """
         defaults = {column.name: _default(column) for column in self._shared}
         known = {id(shared): shared for shared in rows}
         shares = {key: self._share(defaults, shared) for key, shared in known.items()}
-        filled = [
-            any(value is not None for value in column)
-            for column in zip(*shares.values(), strict=True)
-        ]
-        shares = {key: tuple(compress(share, filled)) for key, share in shares.items()}
-        names = compress([column.name for column in self._shared], filled)
-        return names, [shares[id(shared)] for shared in rows]
+        columns = zip(defaults, zip(*shares.values(), strict=True), strict=True)
+        told = [any(value != self._fixed.get(name) for value in values) for name, values in columns]
+        shares = {key: tuple(compress(share, told)) for key, share in shares.items()}
+        return compress(defaults, told), [shares[id(shared)] for shared in rows]
 
     def _share(self, defaults: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[Any, ...]:
         values = {**defaults, **shared}
@@ -116,12 +129,25 @@ def bulk_insert(table: Table, dialect: Dialect, own: tuple[str, ...] = ()) -> Bu
     return BulkInsert(table, dialect, own)
 
 
-def _statement(table: Table, dialect: Dialect, names: Sequence[str]) -> str:
+def _statement(
+    table: Table, dialect: Dialect, names: Sequence[str], untold: Mapping[str, int | str]
+) -> str:
     if not dialect.positional:
         return str(insert(table).inline().compile(dialect=dialect, column_keys=names))
     quote = dialect.identifier_preparer.quote  # SQLAlchemy would put them in the table's order
-    columns, marks = ", ".join(map(quote, names)), ", ".join("?" * len(names))
+    columns = ", ".join(map(quote, (*names, *untold)))
+    marks = ", ".join([*"?" * len(names), *map(_literal, untold.values())])
     return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608 - our own
+
+
+def _literal(value: int | str) -> str:
+    return str(int(value)) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
+def _is_fixed(column: Column[Any]) -> bool:
+    """Tell whether a column has a default that is always the same: no time, say."""
+    default: Any = column.default
+    return default is not None and (default.is_scalar or isinstance(column.type, JSON))
 
 
 def _default(column: Column[Any]) -> Any:  # noqa: ANN401 - of any type
@@ -143,18 +169,25 @@ def _converter(column: Column[Any], dialect: Dialect) -> _Converter | None:
     return usual
 
 
-@lru_cache(maxsize=1024)
 def _date_text(day: date | None) -> str | None:
-    """Return a date as SQLAlchemy stores it on SQLite; most frames are of the same few nights."""
-    return None if day is None else f"{day.year:04d}-{day.month:02d}-{day.day:02d}"
+    """Return a date as SQLAlchemy stores it on SQLite."""
+    return None if day is None else _day_text(day.toordinal())
+
+
+@lru_cache(maxsize=1024)
+def _day_text(ordinal: int) -> str:
+    """Return a date by its number of days; most frames are of the same few nights."""
+    day = date.fromordinal(ordinal)
+    return f"{day.year:04d}-{day.month:02d}-{day.day:02d}"
 
 
 def _utc_text(moment: datetime | None) -> str | None:
-    """Return a time as SQLAlchemy stores it on SQLite, in a fifth of the time it takes."""
+    """Return a time as SQLAlchemy stores it on SQLite, in a tenth of the time it takes."""
     if moment is None:
         return None
     if moment.tzinfo is None:
         raise ValueError("naive datetime")
     t = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    told = t.year, t.month, t.day, t.hour, t.minute, t.second, t.microsecond
-    return "%04d-%02d-%02d %02d:%02d:%02d.%06d" % told  # noqa: UP031 - half the time of an f-string
+    clock = f"{_TWO[t.hour]}:{_TWO[t.minute]}:{_TWO[t.second]}"
+    fraction = f"{t.microsecond:06d}" if t.microsecond else "000000"
+    return f"{_day_text(t.toordinal())} {clock}.{fraction}"

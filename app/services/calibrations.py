@@ -19,7 +19,7 @@ from app.services.calibration_key import (
 from app.services.proposal_reduction import Rules
 from app.services.settings import Snapshot
 from app.wording import counted
-from reduction.calibrate import needless_dark
+from reduction.pedestal import needless_dark
 
 _EACH_SIDE: Final = 12  # candidates looked at before and after a night
 _SKY: Final = ("sky", "twilight")

@@ -17,6 +17,7 @@ _PACKED_OTHERWISE: Final = {".bz2": "bzip2", ".z": "Unix compress"}
 _TAKEN: Final = (*(image + packed for image in _IMAGES for packed in _PACKED_WELL), ".fz")
 _REFUSED: Final = tuple(image + packed for image in _IMAGES for packed in _PACKED_OTHERWISE)
 _SUFFIXES: Final = _TAKEN + _REFUSED
+_COMMONEST: Final = ".fits"  # asked first, for that is quick
 # Characters that would break a log line, a CSV or the database: controls, line ends, and the
 # surrogates that stand for bytes which are no UTF-8.
 _UNSAFE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -77,6 +78,8 @@ class Walk:
                 name = entry.name
                 if name.startswith("."):
                     self.ignored += 1
+                elif name.endswith(_COMMONEST) and entry.is_file(follow_symlinks=False):
+                    images.append(entry)
                 elif entry.is_dir(follow_symlinks=False):
                     inner.append(below + name)
                 elif entry.is_symlink():
@@ -210,7 +213,7 @@ def shown(path: str) -> str:
 
 
 def _seen(path: str, status: os.stat_result, problem: Problem | None = None) -> Seen:
-    if problem is None and not path.lower().endswith(_TAKEN):
+    if problem is None and not path.endswith(_COMMONEST) and not path.lower().endswith(_TAKEN):
         problem = _badly_packed(path)
     if problem is None and not stat.S_ISREG(status.st_mode):
         problem = _NO_FILE

@@ -16,6 +16,10 @@ from reduction import fitsio
 
 MOVED: Final = "moved"
 _REGISTERED: Final = FileState.REGISTERED  # looked up once: an enum is slow to ask
+_HAS_CONTENT: Final = (str(FileState.REGISTERED), str(FileState.MISSING))
+
+
+_Key = tuple[int, str]  # size and header digest
 
 
 class Twin(NamedTuple):
@@ -26,6 +30,10 @@ class Twin(NamedTuple):
     mtime_ns: int
     content_sha256: str
     outcome: Outcome | None = None
+
+
+def _twin(outcome: Outcome) -> Twin:
+    return Twin(None, outcome.seen.path, outcome.seen.mtime_ns, "", outcome)
 
 
 @dataclass(slots=True)
@@ -43,16 +51,18 @@ class Comparison:
         registered = [o for o in outcomes if o.state is _REGISTERED]
         self._find_replaced(registered)
         twins = _known_twins(registered)
+        alone: dict[_Key, Outcome] = {}
         for outcome in registered:
-            key = (outcome.seen.size, outcome.header_digest)
+            key = outcome.seen.size, outcome.header_digest
             alike = twins.get(key)
             if alike is None:
-                alike = twins[key] = []
-            else:
-                self._compare(outcome, alike)
+                first = alone.setdefault(key, outcome)
+                if first is outcome:
+                    continue
+                alike = twins[key] = [_twin(first)]
+            self._compare(outcome, alike)
             if outcome.state is _REGISTERED:
-                seen = outcome.seen
-                alike.append(Twin(None, seen.path, seen.mtime_ns, "", outcome))
+                alike.append(_twin(outcome))
 
     def _compare(self, outcome: Outcome, alike: Sequence[Twin]) -> None:
         others = [twin for twin in alike if twin.path != outcome.seen.path]
@@ -122,7 +132,8 @@ class Comparison:
                 outcome.content_sha256 = row.sha256 or ""
 
 
-# Made once: to make it takes as long as to ask it.
+# Made once: to make it takes as long as to ask it. It leaves the states to us: SQLite would take
+# their index for it, and go through all files there are.
 _TWINS: Final = (
     select(
         ScannedFile.size,
@@ -131,23 +142,21 @@ _TWINS: Final = (
         ScannedFile.path,
         ScannedFile.mtime_ns,
         ScannedFile.content_sha256,
+        ScannedFile.state,
+        ScannedFile.code,
     )
-    .where(
-        ScannedFile.header_digest.in_(bindparam("digests", expanding=True)),
-        ScannedFile.state.in_((FileState.REGISTERED, FileState.MISSING)),
-        ScannedFile.code != MOVED,
-    )
+    .where(ScannedFile.header_digest.in_(bindparam("digests", expanding=True)))
     .order_by(ScannedFile.id)
 )
 
 
-def _known_twins(registered: Sequence[Outcome]) -> dict[tuple[int, str], list[Twin]]:
+def _known_twins(registered: Sequence[Outcome]) -> dict[_Key, list[Twin]]:
     """Return the stored files of the same size and header, those of this batch left out."""
     own = {outcome.known.file_id for outcome in registered if outcome.known is not None}
     digests = {outcome.header_digest for outcome in registered}
-    twins: dict[tuple[int, str], list[Twin]] = {}
+    twins: dict[_Key, list[Twin]] = {}
     for row in db.session.execute(_TWINS, {"digests": sorted(digests)}):
-        if row.id not in own:
+        if row.id not in own and row.state in _HAS_CONTENT and row.code != MOVED:
             twin = Twin(row.id, row.path, row.mtime_ns, row.content_sha256)
             twins.setdefault((row.size, row.header_digest), []).append(twin)
     return twins

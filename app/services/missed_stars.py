@@ -5,11 +5,10 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from app.models import Frame
 from app.services import reference_stars, sky_columns
-from reduction.onsky import Reference
+from reduction.reference import Reference
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -73,6 +72,8 @@ def _is_alone(frame: Frame, places: tuple[Floats, Floats], sources: tuple[Floats
     """Tell which places have no source within the width of a star."""
     if not len(sources[0]) or not len(places[0]):
         return np.ones(len(places[0]), np.bool_)
+    from scipy.spatial import cKDTree  # a slow import, and few pages need it
+
     reach = frame.fwhm_pix or DEFAULT_FWHM_PIX
     away, _ = cKDTree(np.column_stack(sources)).query(np.column_stack(places))
     return np.asarray(away > reach, np.bool_)

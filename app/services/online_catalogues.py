@@ -21,22 +21,22 @@ import numpy as np
 from app import paths
 from app.errors import AppError, InvalidRequestError
 from app.services import placing, refcats, settings, vizier
+from app.services.catalogue_choice import is_on
 from app.services.staging import MEGABYTE
 from reduction import wholefiles
 from reduction.errors import ReductionError
 from reduction.refcat.errors import BadCatalogueError, NotCoveredError
 from reduction.refcat.geometry import separations_deg
-from reduction.refcat.known import KNOWN, STDWEB
+from reduction.refcat.known import STDWEB
 from reduction.refcat.load import Loading, load
 from reduction.refcat.regions import Cone
 from reduction.refcat.store import Catalogue
 from reduction.refcat.systems import usual_system
 from reduction.refcat.vizier import LARGEST_DEG, TABLES, Table, depth_of
+from reduction.refcat.vizieranswers import covered
 
 Say = Callable[[str], None]
-Fill = Callable[[float, float, float], None]  # with a cone: right ascension, declination, radius
 
-ONLINE: Final = "catalogues.online"
 PAD, LEAST_PAD_DEG = 1.2, 0.05  # asked for around a cone: the next frame is a little beside
 MOST_A_FILLER: Final = 4
 WHOLE: Final = 0.999  # of a cone: the rest is the rounding of cells
@@ -92,25 +92,6 @@ class _Asked:
         at = np.array([cone.ra_deg]), np.array([cone.dec_deg])
         apart = float(separations_deg(*at, self.ra_deg, self.dec_deg)[0])
         return depth_mag <= self.depth_mag and apart + cone.radius_deg <= self.radius_deg
-
-
-def is_on() -> bool:
-    """Tell whether this site lets the program ask VizieR."""
-    return settings.snapshot().flag(ONLINE)
-
-
-def can_have(name: str) -> bool:
-    """Tell whether a catalogue that is not loaded would be asked for."""
-    with suppress(AppError):
-        return is_on() and refcats.stored_name(name) in TABLES
-    return False
-
-
-def names() -> list[str]:
-    """Return the catalogues to choose from, as observers call them: those here or to be had."""
-    here = {meta.name.removesuffix(refcats.FETCHED) for meta in refcats.catalogues()}
-    known = [name for name in KNOWN if name in here or can_have(name)]
-    return [*known, *sorted(here.difference(known))]
 
 
 @dataclass(slots=True)
@@ -202,7 +183,7 @@ def _add(stored: str, table: Table, new: _Asked, path: Path) -> None:
         _check_room(stored, path, new.n_stars)
         cone = Cone(new.ra_deg, new.dec_deg, new.radius_deg)
         preset, title = table.preset, f"{table.preset.title}, fetched"
-        what = Loading(stored, title, preset.epoch, table.column_map, table.covered(path, cone))
+        what = Loading(stored, title, preset.epoch, table.column_map, covered(table, path, cone))
         folder, kept = refcats.folder_of(stored), _kept(stored)
         load(folder, [path], what, lambda _stage, _done: None, kept=kept)
     _note(stored, new)

@@ -1,21 +1,20 @@
 """The stars a frame is compared with: from the catalogues of this site."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
 from app.errors import AppError
-from app.services import refcats, second_opinion
-from app.services.online_catalogues import Fill
-from reduction.astrometry.placing import Elsewhere
-from reduction.onsky import AskCatalogue, Reference
+from app.services import refcats
 from reduction.refcat.errors import NoMagnitudeError, NotCoveredError
 from reduction.refcat.meta import Meta
 from reduction.refcat.stars import Stars
 from reduction.refcat.systems import usual_system
+from reduction.reference import AskCatalogue, Reference
 
+Fill = Callable[[float, float, float], None]  # with a cone: right ascension, declination, radius
 MOST_STARS: Final = 60_000  # of a search, the brightest
 MOST_CATALOGUES: Final = 3  # tried on one frame
 _COLOURS: Final = (("BP", "RP"), ("g", "r"), ("B", "V"), ("V", "R"), ("r", "i"), ("BT", "VT"))
@@ -44,11 +43,6 @@ def asker(band: str | None, when: datetime | None, fill: Fill | None = None) -> 
         return [reference for _, reference in found[:MOST_CATALOGUES]]
 
     return ask
-
-
-def elsewhere() -> Elsewhere:
-    """Return what is turned to where a frame's hints do not lead to a place."""
-    return Elsewhere(refcats.quads, second_opinion.installed())
 
 
 def _in_order(band: str | None) -> Iterator[Meta]:

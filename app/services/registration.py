@@ -90,7 +90,7 @@ def series_part(told: Told, steady_doubts: Mapping[str, str]) -> SeriesPart:
 def own_values(told: Told, alike: SeriesPart) -> tuple[Any, ...]:
     """Return the values of the columns in `OWN`; `alike` is the frame's `series_part`."""
     _, ra, dec, airmass, start, middle, night, _ = told
-    if not (_is_plain(ra) and _is_plain(dec) and _is_plain(airmass)):
+    if not math.isfinite((ra or 0.0) + (dec or 0.0) + (airmass or 0.0)):
         doubts = dict(alike.doubts)
         named = zip(_MOVING_FLOATS, (ra, dec, airmass), strict=True)
         ra, dec, airmass = [_finite(name, value, doubts) for name, value in named]
@@ -165,10 +165,6 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
 
 def _text(value: str | None) -> str | None:
     return None if value is None else clean(value)
-
-
-def _is_plain(value: float | None) -> bool:
-    return value is None or math.isfinite(value)
 
 
 def _finite(name: str, value: float | None, doubts: dict[str, Any]) -> float | None:

@@ -57,11 +57,6 @@ class _NewFrame(NamedTuple):
     shared: Columns
     own: list[Any]
 
-    @property
-    def night(self) -> date | None:
-        night: date | None = self.own[_NIGHT]
-        return night
-
     def columns(self) -> Columns:
         return self.shared | dict(zip(_OWN, self.own, strict=True))
 
@@ -79,7 +74,7 @@ def record(outcomes: Sequence[Outcome], books: Books, hashes: Mapping[int, str])
         _name_originals(outcomes, ids)
         batch.link(found)
         present = _present_frames(outcomes, ids)
-        nights = {row.night for _, rows in found for row in rows}
+        nights = {row.own[_NIGHT] for _, rows in found for row in rows}
         new: list[_NewFrame] = []
         for outcome, rows in found:
             file_id = ids[outcome.seen.path]
@@ -88,11 +83,12 @@ def record(outcomes: Sequence[Outcome], books: Books, hashes: Mapping[int, str])
             old = present.get(file_id)
             if old is None:
                 new += rows
-            elif outcome.state == FileState.REGISTERED:
+                continue
+            nights |= {frame.night for frame in old}
+            if outcome.state == FileState.REGISTERED:
                 new += _renew(old, rows, outcome)
             else:
                 _lay_aside(old, outcome.reason)
-            nights |= {frame.night for frame in old or ()}
         _insert(Frame, new, _OWN)
         _publish(nights)
 
@@ -157,14 +153,15 @@ def _write_files(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 def _new_files(outcomes: Iterable[Outcome]) -> list[Row]:
     """Return the rows of files that were not known."""
-    ends: dict[tuple[str, str, str], Columns] = {}
+    ends: dict[tuple[int, str, str], Columns] = {}
     rows: list[Row] = []
     for outcome in outcomes:
         if outcome.known is None:
-            end = outcome.state, outcome.code, outcome.reason
+            end = id(outcome.state), outcome.code, outcome.reason  # to hash an enum is slow
             shared = ends.get(end)
             if shared is None:
-                shared = ends[end] = {"state": str(end[0]), "code": end[1], "reason": end[2]}
+                state = str(outcome.state)
+                shared = ends[end] = {"state": state, "code": end[1], "reason": end[2]}
             seen, digest = outcome.seen, outcome.header_digest
             own = seen.path, seen.size, seen.mtime_ns, digest, outcome.content_sha256
             rows.append((shared, own))
@@ -237,15 +234,15 @@ class _Batch:
 
     def frames_of(self, outcome: Outcome) -> list[_NewFrame]:
         """Return the rows of a registered file's exposures, without the ids of other tables."""
-        seen, kept = outcome.seen, outcome.header
-        file = [seen.path.rpartition("/")[2], seen.size, outcome.content_sha256]
-        texts = [kept.text, ""] if kept.layout is None else ["", kept.text]
-        path = f"{RAW_PREFIX}/{seen.path}"
+        path, size, *_ = outcome.seen
+        text, layout = outcome.header
+        texts = (text, "") if layout is None else ("", text)
+        rest = path.rpartition("/")[2], size, outcome.content_sha256, *texts, None, None
+        path = f"{RAW_PREFIX}/{path}"
         rows: list[_NewFrame] = []
         for part, told in enumerate(outcome.exposures):
             shared, alike = self._alike(told)
-            own = [*own_values(told, alike), path, part, *file, *texts, None, None]
-            rows.append(_NewFrame(shared, own))
+            rows.append(_NewFrame(shared, [*own_values(told, alike), path, part, *rest]))
         return rows
 
     def _alike(self, told: Told) -> "_Alike":

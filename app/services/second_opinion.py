@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from astropy.io import fits
 
-from reduction.astrometry.placing import Opinion
+from app.services import refcats
+from reduction.astrometry.placing import Elsewhere, Opinion
 from reduction.astrometry.solution import Pointing, StarList
 from reduction.headers.extensions import forget_size
 
@@ -25,6 +26,11 @@ MOST_STARS: Final = 200  # of the brightest, that are shown to them
 FIELD_OF_POINTING: Final = 0.2  # of a frame's width, that they may be off
 STAR_COUNTS, STAR_SIGMA_PIX = 20_000.0, 1.3  # how stars are drawn for a program that wants pixels
 Asked = Callable[[str, StarList, Path], Pointing | None]
+
+
+def elsewhere() -> Elsewhere:
+    """Return what is turned to where a frame's hints do not lead to a place."""
+    return Elsewhere(refcats.quads, installed())
 
 
 def installed() -> Sequence[Opinion]:

@@ -1,13 +1,15 @@
 """What the database keeps of a frame's place on the sky, its sources and its zero point."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from app.models import Frame
 from reduction.astrometry.wcs import TanSip
-from reduction.onsky import OnSky
-from reduction.quality import trail_of
+from reduction.trails import trail_of
+
+if TYPE_CHECKING:  # pages read the columns; only what fills them loads the kernels
+    from reduction.onsky import OnSky
 
 SOLVED: Final = "solved"
 UNSOLVED: Final = "unsolved"
@@ -37,7 +39,7 @@ def none() -> dict[str, Any]:
     return dict.fromkeys(_COLUMNS) | {"on_sky": {}, "quality": []}
 
 
-def columns(on_sky: OnSky, shape: tuple[int, int]) -> dict[str, Any]:
+def columns(on_sky: "OnSky", shape: tuple[int, int]) -> dict[str, Any]:
     """Return the columns of a reduced frame of `shape`, rows and columns."""
     found, zero = on_sky.detected, on_sky.zero_point
     values = none() | {
@@ -63,7 +65,7 @@ def wcs_of(frame: Frame) -> TanSip | None:
     return TanSip.of_lists(kept) if kept else None
 
 
-def _place(on_sky: OnSky, shape: tuple[int, int]) -> dict[str, Any]:
+def _place(on_sky: "OnSky", shape: tuple[int, int]) -> dict[str, Any]:
     if on_sky.solution is None:
         return {}
     wcs = on_sky.solution.wcs
@@ -78,7 +80,7 @@ def _place(on_sky: OnSky, shape: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _details(on_sky: OnSky) -> dict[str, Any]:
+def _details(on_sky: "OnSky") -> dict[str, Any]:
     details: dict[str, Any] = {
         "message": on_sky.message,
         "catalogue": on_sky.reference.name if on_sky.reference else None,
@@ -110,7 +112,7 @@ def _details(on_sky: OnSky) -> dict[str, Any]:
     return details
 
 
-def _trail(on_sky: OnSky) -> dict[str, Any]:
+def _trail(on_sky: "OnSky") -> dict[str, Any]:
     """Return what the stars are drawn out by together, where enough of them tell."""
     found = trail_of(on_sky.detected.sources)
     if found is None:

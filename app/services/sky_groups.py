@@ -12,9 +12,14 @@ from sqlalchemy import ColumnElement, Select, select
 from app.db import db
 from app.models import Frame, Level
 from app.services.settings import Snapshot
-from reduction import quality
 from reduction.airmass import airmass_of, altitude_at
-from reduction.quality import Extinction, ExtinctionParams
+from reduction.extinction import (
+    Extinction,
+    ExtinctionParams,
+    fit_extinction,
+    sky_brightness,
+    typical_extinction,
+)
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[int | None, str, int, str, str | None]
@@ -82,7 +87,7 @@ class Fact:
         known = self.zero_point_mag, self.sky_level, self.exptime_s, self.scale_arcsec
         if None in known:
             return None
-        return quality.sky_brightness(*(float(value or 0) for value in known))
+        return sky_brightness(*(float(value or 0) for value in known))
 
     @property
     def well_filled(self) -> float | None:
@@ -177,8 +182,8 @@ def extinction(facts: Sequence[Fact], site: Site) -> Extinction | None:
     if not told:
         return None
     band = told[0].band
-    params = ExtinctionParams(coefficient=quality.typical_extinction(band, site.elevation_m))
-    return quality.fit_extinction(
+    params = ExtinctionParams(coefficient=typical_extinction(band, site.elevation_m))
+    return fit_extinction(
         airmasses(told, site),
         _array(fact.zero_point_mag for fact in told),
         _array(fact.zero_point_error_mag for fact in told),

@@ -109,6 +109,19 @@ def _of_number(name: str, digits: int = 6) -> Callable[[FrameInfo], Guess | None
     return guessed
 
 
+def _gain(info: FrameInfo) -> Guess | None:
+    """Return the gain of the pixels that are looked at: a product of ours is in electrons."""
+    if not info.level:
+        return _of_number("gain_e_per_adu")(info)
+    gain = info.amplifiers[0].gain_e_per_adu if info.amplifiers else None
+    return None if gain is None else Guess(f"{gain:.6g}")
+
+
+def _saturation(info: FrameInfo) -> Guess | None:
+    """Return the level of a raw frame; a product of ours has a flag at each pixel instead."""
+    return None if info.level else _of_number("saturation_adu")(info)
+
+
 def _band(info: FrameInfo) -> Guess | None:
     if info.band is None:
         return None
@@ -133,8 +146,8 @@ def _position(info: FrameInfo) -> Guess | None:
 _GUESSES: Final[Mapping[str, Callable[[FrameInfo], Guess | None]]] = {
     "filter": _band,
     "time": _time,
-    "gain": _of_number("gain_e_per_adu"),
-    "saturation": _of_number("saturation_adu"),
+    "gain": _gain,
+    "saturation": _saturation,
     "blind_match_center": _position,
     "pixel_scale": _of_number("pixel_scale_arcsec", 4),
 }

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from app.errors import InvalidRequestError
 from reduction.refcat.errors import BadCatalogueError
-from reduction.refcat.votable import whole_table
 
 SUFFIXES: Final = (".parquet", ".vot")
 LARGEST: Final = 200 << 20  # bytes of a table that is shown, packed or not
@@ -199,6 +198,9 @@ def _unpacked_bytes(metadata: pq.FileMetaData) -> int:
 
 
 def _of_votable(path: Path) -> Columns:
+    # Imported here: it takes astropy, which nothing else that is shown needs.
+    from reduction.refcat.votable import whole_table
+
     array = whole_table(path, max_values=MOST_VALUES).array
     return {
         name: np.ma.filled(array[name], np.nan) if array[name].dtype.kind == "f" else array[name]

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from app.db import db
 from app.models import Frame, User
 from app.services import access
 from app.services.texts import storable
+from app.wording import counted
 from reduction.frameinfo import FrameInfo
 from reduction.oneimage.targets import Target
 
@@ -45,18 +46,34 @@ def resolve(asker: User, target: Target, info: FrameInfo) -> Resolved:
     for name, ra_deg, dec_deg in _known(asker, target.name):
         if _squeezed(name) == wanted:
             return Resolved(target.name, ra_deg, dec_deg, how="from the header of another frame")
-    return Resolved(target.name, trouble=_unknown(target.name))
+    return Resolved(target.name, trouble=_unknown(target.name, _pointed_at(asker, wanted)))
+
+
+def _pointed_at(asker: User, wanted: str) -> int:
+    """Count frames of an object that whoever asked may see, wherever they say that it is."""
+    query = (
+        select(Frame.object_name, func.count())
+        .where(access.may_see(asker, Frame), _begins_as(wanted))
+        .group_by(Frame.object_name)
+    )
+    found = db.session.execute(query).all()
+    return sum(count for name, count in found if _squeezed(name or "") == wanted)
+
+
+def _begins_as(wanted: str) -> ColumnElement[bool]:
+    """Tell which names begin with the same letters, however they are spelled."""
+    letters = "".join(c for c in storable(wanted) if c.isalnum())[:4].lower()
+    bare = func.lower(func.replace(func.replace(Frame.object_name, " ", ""), "-", ""))
+    return bare.startswith(letters, autoescape=True)
 
 
 def _known(asker: User, wanted: str) -> Sequence[tuple[str, float, float]]:
     """Return objects of frames that whoever asked may see, where a header says where they are."""
-    letters = "".join(c for c in storable(wanted) if c.isalnum())[:4].lower()
-    squeezed = func.lower(func.replace(func.replace(Frame.object_name, " ", ""), "-", ""))
     query = (
         select(Frame.object_name, Frame.ra_deg, Frame.dec_deg)
         .where(access.may_see(asker, Frame), Frame.position_role == _ROLE)
         .where(Frame.ra_deg.is_not(None), Frame.dec_deg.is_not(None))
-        .where(squeezed.startswith(letters, autoescape=True))
+        .where(_begins_as(wanted))
         .order_by(Frame.id.desc())
         .limit(_LOOKED_AT)
     )
@@ -71,7 +88,12 @@ def _squeezed(name: str) -> str:
     return "".join(c for c in name if c.isalnum() or c in "+.").lower()
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str, n_frames: int) -> str:
+    if n_frames:
+        return (
+            f"{counted(n_frames, 'frame')} of {name!r} say where the telescope pointed, not "
+            "where the object is: give its coordinates, 'RA Dec' in degrees or sexagesimal"
+        )
     return (
         f"{name!r} is no object of this site's frames, and names cannot be looked up elsewhere "
         "without internet: give its coordinates, 'RA Dec' in degrees or sexagesimal"

@@ -23,7 +23,7 @@ from app.services.sky_groups import (
     looked_at,
     read,
 )
-from reduction.quality import Extinction
+from reduction.extinction import Extinction
 
 MOST_NIGHTS: Final = 400
 # What is shown against time: name, what people call it, its unit, its digits.

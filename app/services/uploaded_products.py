@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import literal_column, select
 from sqlalchemy.exc import OperationalError, StatementError
 
 from app import paths
@@ -118,7 +118,9 @@ def _settle(outcome: Outcome, made: Made) -> None:
 
 def _is_there(outcome: Outcome, made: Made) -> bool:
     same = select(Frame.id).where(
-        Frame.content_sha256 == outcome.content_sha256, Frame.level == made.level
+        Frame.content_sha256 != literal_column("''"),  # as its index has it
+        Frame.content_sha256 == outcome.content_sha256,
+        Frame.level == made.level,
     )
     return db.session.scalar(same.limit(1)) is not None
 

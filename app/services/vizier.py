@@ -16,8 +16,8 @@ from reduction.refcat.vizier import (
     STEP_MAG,
     TABLES,
     Table,
-    answer_of,
 )
+from reduction.refcat.vizieranswers import answer_of
 
 SERVER: Final = "catalogues.server"
 WAIT: Final = "catalogues.timeout_s"

@@ -13,7 +13,7 @@ from reduction.photometry.detection import (
     Detected,
     Sources,
 )
-from reduction.quality import trail_of
+from reduction.trails import trail_of
 
 TRAILED: Final = 2.0  # length of a trail in widths of a star
 ALIGNED: Final = 0.8  # of its stars, that point along it

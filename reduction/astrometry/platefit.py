@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from reduction.astrometry.wcs import terms
-from reduction.stats import MAD_TO_SIGMA
+from reduction.normal import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

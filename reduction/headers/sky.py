@@ -1,13 +1,17 @@
 """What a product's header says of its place on the sky, its sources and its zero point."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from reduction.astrometry.wcs import Floats, TanSip, no_terms, terms
 from reduction.cards import Cards, ProductCard
-from reduction.onsky import OnSky
+
+if TYPE_CHECKING:  # headers are read and written where nothing is put on the sky
+    from reduction.onsky import OnSky
 
 
-def sky_cards(on_sky: OnSky, shape: tuple[int, int]) -> list[ProductCard]:
+def sky_cards(on_sky: "OnSky", shape: tuple[int, int]) -> list[ProductCard]:
     """Return what belongs into the header of the pixels of a frame of `shape`."""
     found = on_sky.detected
     cards: list[ProductCard] = [
@@ -49,7 +53,7 @@ def wcs_cards(wcs: TanSip, shape: tuple[int, int]) -> list[ProductCard]:
     return cards
 
 
-def _astrometry(on_sky: OnSky, shape: tuple[int, int]) -> list[ProductCard]:
+def _astrometry(on_sky: "OnSky", shape: tuple[int, int]) -> list[ProductCard]:
     solution, reference = on_sky.solution, on_sky.reference
     if solution is None or reference is None:
         return []
@@ -62,7 +66,7 @@ def _astrometry(on_sky: OnSky, shape: tuple[int, int]) -> list[ProductCard]:
     ]
 
 
-def _photometry(on_sky: OnSky) -> list[ProductCard]:
+def _photometry(on_sky: "OnSky") -> list[ProductCard]:
     zero, reference = on_sky.zero_point, on_sky.light
     if zero is None or reference is None:
         return []

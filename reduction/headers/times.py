@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import NamedTuple
 
+from reduction.cards import Cards
 from reduction.headers.draft import Draft
 from reduction.headers.values import first_number, number_of, sexagesimal
 
@@ -14,11 +15,10 @@ _TIME_KEYWORDS = (
     "TIME-OBS", "UTSTART", "UT-START", "UT_TIME", "UTC-OBS", "TTIMEOBS", "UT", "UTC", "UT_START",
     "TM-START", "TIME",
 )  # fmt: skip
-_MJD_KEYWORDS = ("MJD-BEG", "MJD-OBS", "MJD", "MJDSTART", "TEXPSTRT")
-_JD_KEYWORDS = ("JD-OBS", "JD", "JULIAN", "JD_START")
-# Where none of these is, and a date has its time, nothing else speaks of the time.
-OTHER_TIME_KEYWORDS = (*_MJD_KEYWORDS, *_JD_KEYWORDS, "TIMESYS", "DATE-AVG", "MJD-AVG")
+MJD_KEYWORDS = ("MJD-BEG", "MJD-OBS", "MJD", "MJDSTART", "TEXPSTRT")
+JD_KEYWORDS = ("JD-OBS", "JD", "JULIAN", "JD_START")
 IN_FUTURE = "in the future"
+STATED_MIDDLE = ("DATE-AVG", "the middle the header states")
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _MJD_1970 = 40587
@@ -160,17 +160,21 @@ def _date_start(draft: Draft) -> bool:
 
 def _mjd_of(draft: Draft) -> tuple[str, float] | None:
     """Return the keyword of a Julian date, and its MJD."""
-    found = first_number(draft.cards, _MJD_KEYWORDS)
-    offset = 0.0
-    if found is None:
-        found = first_number(draft.cards, _JD_KEYWORDS)
-        offset = _JD_MINUS_MJD
-    if found is None:
-        return None
-    keyword, value = found
-    if offset == 0.0 and value > _JD_MINUS_MJD:
-        offset = _JD_MINUS_MJD  # a JD under the name of an MJD
-    return keyword, value - offset
+    found = first_number(draft.cards, MJD_KEYWORDS)
+    if found is not None:
+        return found[0], mjd_of_number(found[1])
+    found = first_number(draft.cards, JD_KEYWORDS)
+    return None if found is None else (found[0], mjd_of_jd(found[1]))
+
+
+def mjd_of_jd(value: float) -> float:
+    """Return the MJD of a JD."""
+    return value - _JD_MINUS_MJD
+
+
+def mjd_of_number(value: float) -> float:
+    """Return the MJD under the name of one, which may be a JD."""
+    return mjd_of_jd(value) if value > _JD_MINUS_MJD else value
 
 
 def _rounding_s(draft: Draft, keyword: str) -> float:
@@ -190,14 +194,32 @@ def _mjd_start(draft: Draft) -> bool:
     return True
 
 
+def is_utc(cards: Cards) -> bool:
+    """Tell whether TIMESYS leaves the times in UTC."""
+    return cards.text("TIMESYS").strip().upper() not in ("TAI", "TT", "TDT", "TDB")
+
+
 def _off_utc_s(draft: Draft) -> float:
     """Return what TIMESYS says must be taken off to reach UTC, in seconds."""
-    system = draft.cards.text("TIMESYS").strip().upper()
-    if system not in ("TAI", "TT", "TDT", "TDB"):
+    if is_utc(draft.cards):
         return 0.0
+    system = draft.cards.text("TIMESYS").strip().upper()
     day = draft.get("start_utc").date()
     leap = next((leap for since, leap in _LEAP_SECONDS if day >= since), 32)
     return leap + (0.0 if system == "TAI" else _TT_MINUS_TAI_S)
+
+
+def _apart_s(start: datetime, mjd: float) -> float:
+    return abs((start - _MJD_EPOCH) / _DAY - mjd) * 86400
+
+
+def _is_near(apart_s: float, exptime_s: float) -> bool:
+    return apart_s <= _CONFLICT_S or abs(apart_s - 0.5 * exptime_s) <= _CONFLICT_S
+
+
+def agrees(start: datetime, mjd: float, exptime_s: float) -> bool:
+    """Tell whether a Julian date surely says the same as a start, or as the middle behind it."""
+    return _is_near(_apart_s(start, mjd), exptime_s)
 
 
 def _doubt_conflict(draft: Draft) -> None:
@@ -205,9 +227,8 @@ def _doubt_conflict(draft: Draft) -> None:
     found = _mjd_of(draft)
     if found is None or draft.notes["start_utc"][0].startswith(found[0]):
         return
-    apart_s = abs((draft.get("start_utc") - _MJD_EPOCH) / _DAY - found[1]) * 86400
-    half_s = 0.5 * (draft.get("exptime_s") or 0.0)
-    if apart_s <= _CONFLICT_S or abs(apart_s - half_s) <= _CONFLICT_S:
+    apart_s = _apart_s(draft.values["start_utc"], found[1])
+    if _is_near(apart_s, draft.get("exptime_s") or 0.0):
         return
     if apart_s > _CONFLICT_S + 2 * _rounding_s(draft, found[0]):
         draft.doubt("start_utc", f"{found[0]} says {apart_s:.0f} s otherwise")
@@ -244,8 +265,8 @@ def read_times(draft: Draft, now: datetime) -> None:
 def _read_middle(draft: Draft, start: datetime, exptime_s: float) -> None:
     middle = draft.cards.text("DATE-AVG")
     moment = parse_moment(middle) if middle else None
-    if moment and moment.has_time and start <= moment.when <= start + timedelta(days=1):
-        draft.put("mid_utc", moment.when, "DATE-AVG", "the middle the header states")
+    if moment and moment.has_time and start <= moment.when <= start + _DAY:
+        draft.put("mid_utc", moment.when, *STATED_MIDDLE)
         return
     mjd = number_of(draft.cards, "MJD-AVG")
     if mjd is not None and _MJD_1970 <= mjd <= _MJD_2200:

@@ -21,7 +21,13 @@ from reduction.headers.readers import AIRMASS_KEYWORDS, TEMPERATURE_KEYWORDS, ai
 from reduction.headers.times import (
     DATE_KEYWORDS,
     IN_FUTURE,
-    OTHER_TIME_KEYWORDS,
+    JD_KEYWORDS,
+    MJD_KEYWORDS,
+    STATED_MIDDLE,
+    agrees,
+    is_utc,
+    mjd_of_jd,
+    mjd_of_number,
     plain_utc,
     since_noon,
 )
@@ -37,10 +43,10 @@ _YEARS: Final = (1970, 9999)  # before and from then on the rules have doubts
 _LONGEST_S: Final = 1e6  # of an exposure whose middle surely has a date
 _MIDDLE: Final[Note] = ("", "start + exposure / 2", None)
 _OWN: Final = ("ra_deg", "dec_deg", "airmass", "start_utc", "mid_utc", "night")
-# Cards that must be as they were: the equinox of a place, and who made a file.
-_ALIKE: Final = ("EQUINOX", "CREATOR")
+# Cards that must be as they were: the equinox of a place, who made a file, and what its times are.
+_ALIKE: Final = ("EQUINOX", "CREATOR", "TIMESYS")
 # What is told by other rules: of the time, and of several amplifiers.
-_OTHER_RULES: Final = (*OTHER_TIME_KEYWORDS, "DETSEC", "DETSECA")
+_OTHER_RULES: Final = ("MJD-AVG", "DETSEC", "DETSECA")
 
 Temperature = tuple[Mapping[str, Any], Mapping[str, Note]]
 _Parse = Callable[[bytes], Any]
@@ -122,6 +128,27 @@ def _airmass(token: bytes) -> float | None:
     return airmass_of(_number(token))
 
 
+def _mjd(token: bytes) -> float | None:
+    value = _number(token)
+    return None if value is None else mjd_of_number(value)
+
+
+def _jd(token: bytes) -> float | None:
+    value = _number(token)
+    return None if value is None else mjd_of_jd(value)
+
+
+class _Fields(NamedTuple):
+    """Where the values stand that frames have of their own; None is nowhere."""
+
+    date: _Field
+    airmass: _Field | None
+    ra: _Field | None
+    dec: _Field | None
+    julian: _Field | None  # the Julian date that the date is compared with
+    middle: _Field | None  # where it is stated
+
+
 class _Form:
     """How headers write what frames have of their own, all of them in the same way.
 
@@ -151,11 +178,14 @@ class _Form:
         """Return the values of the fields; None where any is written, or meant, in another way."""
         if self._alike_of(raw) != self._alike:
             return None
-        told = zip(self._parses, self._values_of(raw), strict=True)
-        values = [parse(text) for parse, text in told]
-        if None in values:
-            return None
-        found: tuple[Any, ...] = self._order([*values, None])
+        values: list[Any] = []
+        for parse, text in zip(self._parses, self._values_of(raw), strict=True):
+            value = parse(text)
+            if value is None:
+                return None
+            values.append(value)
+        values.append(None)
+        found: tuple[Any, ...] = self._order(values)
         return found
 
 
@@ -186,32 +216,33 @@ class Usual:
         Of one of them, after all rules.
     steady : mapping
         The values that all of them have.
-    fields : sequence of _Field or None
-        Where date, airmass, right ascension and declination stand.
+    fields : _Fields
+        Where its values stand.
     temperature : callable
         Returns values and notes of a detector's temperature.
     """
 
     __slots__ = (
-        "_bases", "_form", "_half", "_notes", "_notes_of_future", "_since_noon", "_steady",
-        "_temperature", "_temperature_cards", "_temperature_notes", "read_cards",
+        "_bases", "_exptime_s", "_form", "_half", "_notes", "_notes_of_future", "_since_noon",
+        "_steady", "_temperature", "_temperature_cards", "_temperature_notes", "read_cards",
     )  # fmt: skip
 
     def __init__(
         self,
         draft: Draft,
         steady: Mapping[str, Any],
-        fields: Sequence[_Field | None],
+        fields: _Fields,
         temperature: Callable[[Cards], Temperature],
     ) -> None:
         raw = draft.cards.raw_bytes
         self._form = _Form(raw, fields, _parts(draft.cards, _ALIKE))
-        role = {} if fields[-1] is None else {"position_role": draft.values["position_role"]}
+        role = {} if fields.dec is None else {"position_role": draft.values["position_role"]}
         self._steady = {**steady, **role}
         keyword, rule, _ = draft.notes["start_utc"]
         told = (draft.notes | {"start_utc": (keyword, rule, why)} for why in (None, IN_FUTURE))
         self._notes, self._notes_of_future = [_Noted.of(notes, steady) for notes in told]
-        self._half = timedelta(seconds=(steady.get("exptime_s") or 0.0) / 2)
+        self._exptime_s: float = steady.get("exptime_s") or 0.0
+        self._half = timedelta(seconds=self._exptime_s / 2)
         self._since_noon = since_noon(steady.get("longitude_deg") or 0.0)
         self._temperature = temperature
         self._temperature_cards = _parts(draft.cards, TEMPERATURE_KEYWORDS)
@@ -235,11 +266,17 @@ class Usual:
         found = self._form.read(raw)
         if found is None:
             return None
-        start, airmass, ra, dec = found
+        start, airmass, ra, dec, julian, middle = found
         if not _YEARS[0] <= start.year < _YEARS[1] or (ra == 0 and dec == 0):
             return None
+        if julian is not None and not agrees(start, julian, self._exptime_s):
+            return None
+        if middle is None:
+            middle = start + self._half
+        elif not start <= middle <= start + A_DAY:
+            return None
         notes = self._notes if start <= latest else self._notes_of_future
-        middle, night = start + self._half, (start - self._since_noon).date()
+        night = (start - self._since_noon).date()
         return Told(base, ra, dec, airmass, start, middle, night, notes.all_doubts)
 
     def base_of(self, cards: Cards) -> FrameInfo | None:
@@ -277,14 +314,15 @@ def usual(
         Returns values and notes of the temperature some cards tell.
     """
     cards = draft.cards
-    if has_wcs(cards) or cards.present(_OTHER_RULES):
+    if has_wcs(cards) or cards.present(_OTHER_RULES) or not is_utc(cards):
         return None
-    date = _date(draft)
+    date, julian, middle = _date(draft), _julian(draft), _middle(draft)
     airmass = _airmass_field(draft)
     place = _place_fields(draft, writer)
-    if date is None or airmass is False or place is False:
+    if date is None or julian is False or middle is False or airmass is False or place is False:
         return None
-    return Usual(draft, steady, (date, airmass, *(place or (None, None))), temperature)
+    ra, dec = place or (None, None)
+    return Usual(draft, steady, _Fields(date, airmass, ra, dec, julian, middle), temperature)
 
 
 def _parts(cards: Cards, keywords: tuple[str, ...]) -> list[slice]:
@@ -299,10 +337,27 @@ def _date(draft: Draft) -> _Field | None:
         return None
     keyword, rule, doubt = draft.notes.get("start_utc", ("", "", None))
     is_plain = (keyword, rule) == (present[0], "UTC") and doubt in (None, IN_FUTURE)
-    is_middle = draft.notes.get("mid_utc") == _MIDDLE
-    if not is_plain or not is_middle or (draft.get("exptime_s") or 0.0) > _LONGEST_S:
+    if not is_plain or (draft.get("exptime_s") or 0.0) > _LONGEST_S:
         return None
     return _field(draft.cards, present[0], _moment, _no)
+
+
+def _julian(draft: Draft) -> _Field | Literal[False] | None:
+    """Return where the Julian date stands; None where nowhere, False where not as usual."""
+    for keywords, parse in ((MJD_KEYWORDS, _mjd), (JD_KEYWORDS, _jd)):
+        present = draft.cards.present(keywords)
+        if present:
+            return _field(draft.cards, present[0], _no, parse) or False
+    return None
+
+
+def _middle(draft: Draft) -> _Field | Literal[False] | None:
+    """Return where the middle is stated; None where nowhere, False where not as usual."""
+    noted = draft.notes.get("mid_utc")
+    if "DATE-AVG" not in draft.cards:
+        return None if noted == _MIDDLE else False
+    is_stated = noted == (*STATED_MIDDLE, None)
+    return (_field(draft.cards, "DATE-AVG", _moment, _no) or False) if is_stated else False
 
 
 def _airmass_field(draft: Draft) -> _Field | Literal[False] | None:

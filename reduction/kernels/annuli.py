@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from reduction.kernels.compiled import njit
 
 Plane = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.bool_]

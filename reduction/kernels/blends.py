@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from reduction.kernels.compiled import njit
 from reduction.kernels.detect import Members
 
 Plane = npt.NDArray[np.float32]

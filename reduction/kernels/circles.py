@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from reduction.kernels.compiled import njit
 from reduction.kernels.stars import Light
 
 Floats = npt.NDArray[np.float64]
@@ -24,22 +24,41 @@ def circle_sums(
     Pixels that are not looked at are made up for by the mean of the others in the circle; what
     lies beyond the frame is not. NaN where a circle has no good pixel.
     """
+    ring_sums(light, places, radii, flux, error, np.empty(flux.shape))
+
+
+@njit(cache=True, nogil=True)
+def ring_sums(
+    light: Light,
+    places: tuple[Floats, Floats],
+    radii: Floats,
+    flux: Floats,
+    error: Floats,
+    ring_error: Floats,
+) -> None:
+    """Write light and noise within circles, and the noise between each and the one before.
+
+    A pixel on a rim counts by its share, and its noise by its share too: its variance by the square
+    of it.
+    """
     xs, ys = places
     sums, whole = np.empty((4, radii.size)), np.empty((4, radii.size + 1))
+    rings = np.empty(radii.size + 1)
     for s in range(xs.size):
-        sums[:], whole[:] = 0, 0
+        sums[:], whole[:], rings[:] = 0, 0, 0
         if math.isfinite(xs[s]) and math.isfinite(ys[s]):
-            add_circles(light, (xs[s], ys[s]), radii, sums, whole)
+            add_circles(light, (xs[s], ys[s]), radii, (sums, whole, rings))
         inner = np.zeros(4)
         for k in range(radii.size):
             inner += whole[:, k]
             total, variance = inner[0] + sums[0, k], inner[1] + sums[1, k]
             area, lost = inner[2] + sums[2, k], inner[3] + sums[3, k]
             if area <= 0:
-                flux[s, k], error[s, k] = np.nan, np.nan
+                flux[s, k], error[s, k], ring_error[s, k] = np.nan, np.nan, np.nan
                 continue
             more = (area + lost) / area
             flux[s, k], error[s, k] = total * more, math.sqrt(variance) * more
+            ring_error[s, k] = math.sqrt(rings[k]) * more
 
 
 @njit(cache=True, nogil=True)
@@ -56,13 +75,18 @@ def own_circles(
 
 @njit(cache=True, nogil=True)
 def add_circles(
-    light: Light, place: tuple[float, float], radii: Floats, sums: Floats, whole: Floats
+    light: Light,
+    place: tuple[float, float],
+    radii: Floats,
+    out: tuple[Floats, Floats, Floats],
 ) -> None:
     """Add light, variance, good and bad area of the pixels in circles around a place.
 
     A pixel on the rim of a circle goes to that circle's sums by its share; one within goes whole
-    to the smallest circle that holds all of it, and is in the larger ones too.
+    to the smallest circle that holds all of it, and is in the larger ones too. The variance
+    between each circle and the one before is added to the last of what is given.
     """
+    sums, whole, rings = out
     ny, nx = light.data.shape
     x, y = place
     n = radii.size
@@ -77,13 +101,17 @@ def add_circles(
             v = float(light.data[j, i] - light.sky[j, i])
             good = (light.mask[j, i] & light.bits) == 0 and math.isfinite(v)
             noise = max(float(light.variance[j, i]), 0.0) if good else 0.0
-            k = 0
+            k, before = 0, 0.0
             while distance >= radii[k] + HALF_DIAGONAL:
                 k += 1
             while k < n and distance > radii[k] - HALF_DIAGONAL:
-                add_pixel(sums, k, (overlap(dx, dy, radii[k]), v, noise), good)
+                share = overlap(dx, dy, radii[k])
+                add_pixel(sums, k, (share, v, noise), good)
+                rings[k] += (share - before) ** 2 * noise
+                before = share
                 k += 1
             add_pixel(whole, k, (1.0, v, noise), good)
+            rings[k] += (1.0 - before) ** 2 * noise
 
 
 @njit(cache=True, nogil=True)
@@ -92,7 +120,7 @@ def add_pixel(sums: Floats, k: int, pixel: tuple[float, float, float], good: boo
     share, v, noise = pixel
     if good:
         sums[0, k] += share * v
-        sums[1, k] += share * noise
+        sums[1, k] += share * share * noise
         sums[2, k] += share
     else:
         sums[3, k] += share
@@ -220,7 +248,7 @@ def ellipse_sum(
             v = float(light.data[j, i] - light.sky[j, i])
             if (light.mask[j, i] & light.bits) == 0 and math.isfinite(v):
                 total += share * v
-                variance += share * max(float(light.variance[j, i]), 0.0)
+                variance += share * share * max(float(light.variance[j, i]), 0.0)
                 area += share
             else:
                 lost += share

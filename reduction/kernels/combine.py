@@ -2,8 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from reduction.kernels.compiled import njit
 from reduction.kernels.sorting import CACHE_LINE, Pairs
 
 Floats = npt.NDArray[np.float32]

@@ -10,7 +10,8 @@ All windows are cut off at the edge of the frame, where a missing neighbour coun
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from reduction.kernels.compiled import njit
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]

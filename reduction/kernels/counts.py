@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
-from numba.np.numpy_support import carray
 
 from reduction.kernels.combine import (
     MEDIAN,
@@ -28,6 +26,7 @@ from reduction.kernels.combine import (
     doubtful,
     survivors,
 )
+from reduction.kernels.compiled import njit
 from reduction.kernels.sorting import (
     GUARD,
     WIDTH,
@@ -42,29 +41,77 @@ Shifts = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Limits = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Pixels = npt.NDArray[np.int64]
 Results = tuple[Floats, Floats, Counts]
 Decoding = tuple[bool, int]  # whether bytes are swapped, and the sign bit
+# Of lanes: fractions of the shifts, first counts, sums; ranks; one pixel; verdicts; places.
+Scratch = tuple[
+    tuple[Floats, Floats, Floats, Floats],
+    Counts,
+    Shifts,
+    tuple[Flags, Flags],
+    tuple[Pixels, Pixels],
+]
 Networks = tuple[int, Pairs, Pairs]  # rows of the first half, how halves are made, and merged
 
 END = 65535  # of the range of counts
 
 
-def _pointer(_: Any, address: Any) -> Any:  # noqa: ANN401 - numba's own types
-    """Take a number as an address."""
+def _counts(_: Any, address: Any, size: Any) -> Any:  # noqa: ANN401 - numba's own types
+    """Take what lies at an address as an array of counts.
 
-    def emit(_: Any, builder: Any, __: Any, numbers: Any) -> Any:  # noqa: ANN401
-        return builder.inttoptr(numbers[0], cgutils.voidptr_t)
+    Numba's own `carray` brings a part of the compiler with it when it is loaded.
+    """
+    counts = types.Array(types.uint16, 1, "C")
 
-    return types.voidptr(address), emit
+    def emit(context: Any, builder: Any, _: Any, numbers: Any) -> Any:  # noqa: ANN401
+        from numba.np import arrayobj  # only who compiles needs it
+
+        made = arrayobj.make_array(counts)(context, builder)  # type: ignore[no-untyped-call]
+        step = context.get_constant(types.intp, 2)
+        arrayobj.populate_array(  # type: ignore[no-untyped-call]
+            made,
+            data=builder.inttoptr(numbers[0], made.data.type),
+            shape=[numbers[1]],
+            strides=[step],
+            itemsize=step,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return counts(address, size), emit
 
 
-_as_pointer: Any = intrinsic(_pointer)
+_counts_from: Any = intrinsic(_counts)
 
 
 @njit(forceinline=True)
 def counts_at(places: Places, frame: int, row: int, nx: int) -> Counts:
     """Return a row of a frame as it lies in memory, `places` being of `combine_counts`."""
-    return carray(_as_pointer(places[frame, 0] + row * places[frame, 1]), (nx,), np.uint16)
+    counts: Counts = _counts_from(places[frame, 0] + row * places[frame, 1], nx)
+    return counts
+
+
+def scratch_of(n: int) -> Scratch:
+    """Return the memory in which `combine_counts` works on `n` frames.
+
+    Made here: a loop that makes arrays brings a part of the compiler with it when it is loaded.
+    """
+    parts, first, s1, s2 = (np.empty(size, np.float32) for size in (n, WIDTH, WIDTH, WIDTH))
+    accepted, inside = np.empty(WIDTH, np.bool_), np.empty(WIDTH, np.bool_)
+    places = np.empty(WIDTH, np.int64), np.empty(WIDTH, np.int64)
+    ranks, column = np.empty((4, WIDTH), np.uint16), np.empty(n, np.float64)
+    return (parts, first, s1, s2), ranks, column, (accepted, inside), places
+
+
+@njit(nogil=True)
+def are_whole(shifts: Shifts) -> bool:
+    """Tell whether all shifts are whole numbers."""
+    parts = 0
+    for i in range(shifts.shape[0]):
+        for r in range(shifts.shape[1]):
+            parts += int(shifts[i, r] != np.rint(shifts[i, r]))
+    return parts == 0
 
 
 @njit(nogil=True)
@@ -289,6 +336,7 @@ def combine_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by o
     method: int,
     limits: Limits,
     results: Results,
+    scratch: Scratch,
 ) -> None:
     """Combine rows of raw counts, which are read where they lie.
 
@@ -297,17 +345,13 @@ def combine_counts(  # noqa: PLR0913 - a compiled loop takes its arrays one by o
     ``shifts[i, r]`` and a constant that is the last of `limits`, whose others are as of
     `reduction.kernels.combine.combine_rows`. A median takes whole shifts only. `results` are
     value, variance and number of the values that entered, flat, as there. `lanes` and `doubts`
-    are lanes of counts.
+    are lanes of counts, `scratch` is of `scratch_of`.
     """
     n, rows = shifts.shape
     nx, block = results[0].size // rows, lanes.shape[0] * WIDTH
     half, halving, merging = networks
-    parts, first = np.empty(n, np.float32), np.empty(WIDTH, np.float32)
-    s1, s2 = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
-    ranks, column = np.empty((4, WIDTH), np.uint16), np.empty(n, np.float64)
-    accepted, inside = np.empty(WIDTH, np.bool_), np.empty(WIDTH, np.bool_)
-    found, pixels, waiting = np.empty(WIDTH, np.int64), np.empty(WIDTH, np.int64), 0
-    is_whole = bool(np.all(shifts == np.rint(shifts)))
+    (parts, first, s1, s2), ranks, column, (accepted, inside), (found, pixels) = scratch
+    waiting, is_whole = 0, are_whole(shifts)
     blocks = (nx + block - 1) // block
     for t in range(rows * blocks):
         r, p0 = t // blocks, t % blocks * block

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from reduction.kernels.compiled import njit
 from reduction.kernels.mesh import Pixels, surface_row
 
 Plane = npt.NDArray[np.float32]

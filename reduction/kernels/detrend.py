@@ -2,12 +2,16 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from reduction.kernels.compiled import njit
+from reduction.kernels.rows import decode_halves
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.uint16]
+Halves = npt.NDArray[np.uint16]
 Columns = npt.NDArray[np.int64]
 Planes = tuple[Floats, Floats, Flags]  # values, variance, flags
+Decoding = tuple[int, int, bool, bool, int, float]  # of `decode_halves`, in its order
 
 COUNTED = 256  # flags looked at together: most such stretches hold none
 
@@ -22,7 +26,7 @@ def reduce_rows(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     noise: tuple[float, float, float],
     factors: tuple[float, float, float, float],
     limits: tuple[float, float, float],
-    bits: tuple[int, int, int, int],
+    bits: Flags,
 ) -> None:
     """Reduce rows of an amplifier into the frame, whose first pixel there is at `place`.
 
@@ -46,9 +50,9 @@ def reduce_rows(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
         variance added; and how often the bias is subtracted once more after it.
     limits : tuple of float
         Saturation in ADU, the gain, and the least flat that is divided by.
-    bits : tuple of int
+    bits : uint16 array, ``(4,)``
         Flags of a saturated pixel, of one without data and of a bad one, and those of a master
-        that make a pixel bad.
+        that make a pixel bad. As an array: the loop would widen whole numbers to 64 bits.
     """
     y0, x0 = place
     x1 = x0 + raw.shape[1]
@@ -68,6 +72,31 @@ def reduce_rows(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
 
 
 @njit(cache=True, nogil=True)
+def reduce_halves(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
+    raw: Halves,
+    how: Decoding,
+    row: Floats,
+    levels: Floats,
+    place: tuple[int, int],
+    frame: Planes,
+    masters: tuple[Planes, Planes, Planes],
+    noise: tuple[float, float, float],
+    factors: tuple[float, float, float, float],
+    limits: tuple[float, float, float],
+    bits: Flags,
+) -> None:
+    """Reduce rows of 16-bit numbers as they are stored: else as `reduce_rows`.
+
+    Each is decoded into `row`, ``(1, nx)``, and reduced while the first cache holds it.
+    """
+    start, stride, flip_x, swap, sign, base = how
+    for r in range(levels.size):
+        decode_halves(row, raw, start + r * stride, stride, flip_x, swap, sign, base)
+        at = place[0] + r, place[1]
+        reduce_rows(row, levels[r : r + 1], at, frame, masters, noise, factors, limits, bits)
+
+
+@njit(cache=True, nogil=True)
 def row_of(planes: Planes, y: int, x0: int, x1: int) -> Planes:
     """Return a row of a master, from one column to another."""
     values, noise, flags = planes
@@ -77,8 +106,10 @@ def row_of(planes: Planes, y: int, x0: int, x1: int) -> Planes:
 
 
 # One loop, as the time goes into waiting for the masters. No divisor can be 0, and looking for
-# one, as Python does, would keep the loop from being vectorised.
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+# one, as Python does, would keep the loop from being vectorised. No
+# product is fused with a sum: which are would differ from where the loop was linked to where it is
+# loaded, and with it the last bit of the variance.
+@njit(cache=True, nogil=True, error_model="numpy")
 def reduce_row(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     raw: Floats,
     level: float,
@@ -88,7 +119,7 @@ def reduce_row(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     noise: tuple[float, float, float],
     factors: tuple[float, float, float, float],
     limits: tuple[float, float, float],
-    bits: tuple[int, int, int, int],
+    bits: Flags,
 ) -> None:
     """Reduce one row, of its own or of the amplifier's width: as `reduce_rows`.
 
@@ -104,9 +135,7 @@ def reduce_row(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
     by_bias, by_dark = np.float32(factors[0]), np.float32(factors[1])
     by_dark_noise, again = np.float32(factors[2]), np.float32(factors[3])
     top, gain, low = np.float32(limits[0]), np.float32(limits[1]), np.float32(limits[2])
-    full, unknown, bad, unusable = (
-        np.uint16(bits[0]), np.uint16(bits[1]), np.uint16(bits[2]), np.uint16(bits[3]),
-    )  # fmt: skip
+    full, unknown, bad, unusable = bits[0], bits[1], bits[2], bits[3]
     for k in range(raw.size):
         v = raw[k]
         known = abs(v) < np.float32(np.inf)
@@ -122,15 +151,15 @@ def reduce_row(  # noqa: PLR0913 - a compiled loop takes its arrays one by one
         w = (w * gain * gain + s * (s * (response_noise[k] if lit else zero))) * by * by
         value[k] = s if known else zero
         variance[k] = w if known else zero
-        own = (bias_flags[k] | dark_flags[k] | response_flags[k]) & unusable
-        flags[k] = ((full if v >= top else none) if known else unknown) | (
-            none if lit and own == none else bad
-        )
+        # Sixteen bits stay sixteen bits only where every result is said to be so.
+        own = np.uint16(np.uint16(bias_flags[k] | dark_flags[k] | response_flags[k]) & unusable)
+        state = (full if v >= top else none) if known else unknown
+        flags[k] = np.uint16(state | (none if lit and own == none else bad))
 
 
 @njit(cache=True, nogil=True)
 def count_flags(flags: Flags, counts: npt.NDArray[np.int64]) -> None:
-    """Add to `counts` how many pixels carry each of the sixteen bits."""
+    """Add to `counts` how many pixels carry each of the sixteen bits, and how many any."""
     for start in range(0, flags.size, COUNTED):
         some = flags[start : start + COUNTED]
         seen = np.uint16(0)
@@ -140,6 +169,7 @@ def count_flags(flags: Flags, counts: npt.NDArray[np.int64]) -> None:
             continue
         for k in range(some.size):
             if some[k]:
+                counts[16] += 1
                 for bit in range(16):
                     counts[bit] += (some[k] >> np.uint16(bit)) & np.uint16(1)
 
@@ -162,34 +192,40 @@ def mark_columns(mask: Flags, x0: int, bits: int, found: npt.NDArray[np.bool_]) 
 
 @njit(cache=True, nogil=True)
 def bleed_columns(
-    raw: Floats, mask: Flags, columns: Columns, bit: int, limits: tuple[int, float, int]
+    raw: Floats,
+    mask: Flags,
+    columns: Columns,
+    rows: tuple[int, int],
+    bit: int,
+    limits: tuple[int, float, int],
 ) -> None:
     """Flag what bleeds from runs of saturated pixels along some columns, in place.
 
-    `limits` holds the least run that bleeds, the value above which its neighbours in the column
-    are followed from either end, and how many pixels more are flagged.
+    `rows` are the first of the columns' rows and the one after the last. `limits` holds the least
+    run that bleeds, the value above which its neighbours in the column are followed from either
+    end, and how many pixels more are flagged.
     """
     run, level, grow = limits
-    ny, flag = mask.shape[0], np.uint16(bit)
+    (top, end), flag = rows, np.uint16(bit)
     for x in columns:
-        y = 0
-        while y < ny:
-            last = end_of_run(mask, x, y, flag)
+        y = top
+        while y < end:
+            last = end_of_run(mask, x, y, end, flag)
             if last - y < run:
                 y = last + 1
                 continue
-            while y > 0 and raw[y - 1, x] >= level:
+            while y > top and raw[y - 1, x] >= level:
                 y -= 1
-            while last < ny and raw[last, x] >= level:
+            while last < end and raw[last, x] >= level:
                 last += 1
-            for k in range(max(0, y - grow), min(ny, last + grow)):
+            for k in range(max(top, y - grow), min(end, last + grow)):
                 mask[k, x] |= flag
             y = last + grow
 
 
 @njit(cache=True, nogil=True)
-def end_of_run(mask: Flags, x: int, y: int, flag: np.uint16) -> int:
+def end_of_run(mask: Flags, x: int, y: int, end: int, flag: np.uint16) -> int:
     """Return the row after the last of a run of flagged pixels that begins at a row."""
-    while y < mask.shape[0] and mask[y, x] & flag:
+    while y < end and mask[y, x] & flag:
         y += 1
     return y

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from reduction.kernels.compiled import njit
 
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint16]

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from reduction.kernels.compiled import njit
 from reduction.kernels.stars import Light
 
 Floats = npt.NDArray[np.float64]

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from reduction.kernels.compiled import njit
 from reduction.kernels.pairs import Cells
 from reduction.kernels.quads import PARTS, Code, Quads, Sky, canonical, member, project, stand_at
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from reduction.kernels.compiled import njit
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.uint16]
@@ -117,16 +118,19 @@ def sum_words(words: Words) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def store_words(words: Words, out: Words) -> None:
-    """Write words in the other byte order: a file's big-endian one on our machines."""
+def store_words(words: Words, out: Words) -> np.uint64:
+    """Write words in the other byte order, a file's on our machines; return their plain sum."""
+    total = np.uint64(0)
     for k in range(words.size):
         v = words[k]
+        total += np.uint64(v)
         out[k] = (
             ((v & np.uint32(0xFF)) << np.uint32(24))
             | ((v & np.uint32(0xFF00)) << np.uint32(8))
             | ((v >> np.uint32(8)) & np.uint32(0xFF00))
             | (v >> np.uint32(24))
         )
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -142,8 +146,12 @@ def sum_flags(flags: Halves) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def store_flags(flags: Halves, out: Halves) -> None:
-    """Write flags as big-endian signed numbers 32768 lower, as FITS keeps unsigned ones."""
+def store_flags(flags: Halves, out: Halves) -> np.uint64:
+    """Write flags as big-endian signed numbers 32768 lower, as FITS keeps unsigned ones.
+
+    Returns the plain sum of the words they make, as `sum_flags`: they begin with a word.
+    """
     for k in range(flags.size):
         v = flags[k] ^ np.uint16(0x8000)
         out[k] = (v << np.uint16(8)) | (v >> np.uint16(8))
+    return sum_flags(flags)  # once more over what the second cache holds

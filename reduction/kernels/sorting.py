@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from reduction.kernels.compiled import njit
 
 Lane = npt.NDArray[Any]  # of uint16 or float32
 Pairs = npt.NDArray[np.int64]

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from reduction.normal import MAD_TO_SIGMA
 from reduction.oneimage.apertures import WHOLE_FWHM, Measurer
 from reduction.photometry.detection import Sources
 from reduction.photometry.zeromodel import MAG_OF_LN
-from reduction.stats import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from reduction.errors import ReductionError
+from reduction.headers.times import parse_moment
+from reduction.oneimage.targets import BadTargetError, parse_targets
 
 Config = Mapping[str, Any]
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
@@ -154,8 +157,8 @@ def inspect_options(config: Config) -> InspectOptions:
         Where a value is not what its name takes.
     """
     return InspectOptions(
-        target=_text(config, "target") or "",
-        time=_text(config, "time"),
+        target=_targets(config),
+        time=_moment(config),
         gain=_number(config, "gain", low=0, is_open=True),
         saturation=_number(config, "saturation", low=0, is_open=True),
         band=_text(config, "filter"),
@@ -178,6 +181,7 @@ def photometry_options(config: Config) -> PhotometryOptions:
     BadOptionError
         Where a value is not what its name takes.
     """
+    _moment(config), _targets(config)  # read where the image is known
     return PhotometryOptions(
         gain=_sure(config, "gain", 1.0, low=0, is_open=True),
         detect=_detect(config),
@@ -289,6 +293,36 @@ def _text(config: Config, name: str) -> str | None:
         raise BadOptionError(name, value, "a text")
     text = str(value).strip()
     return text or None
+
+
+def _targets(config: Config) -> str:
+    """Return the lines of targets, of which every place is one on the sky."""
+    text = _text(config, "target") or ""
+    try:
+        parse_targets(text)
+    except BadTargetError as error:
+        why = str(error).removeprefix("target: ")
+        raise BadOptionError("target", text[:60], f"names and places on the sky: {why}") from error
+    return text
+
+
+def _moment(config: Config) -> str | None:
+    text = _text(config, "time")
+    if text is not None and moment_of(text) is None:
+        raise BadOptionError("time", text, "a time such as 2026-11-20 03:04:05, in UTC")
+    return text
+
+
+def moment_of(text: str) -> datetime | None:
+    """Return a time as people write it; None where it is none.
+
+    Parameters
+    ----------
+    text : str
+        ISO 8601, with or without its ``T``; UTC where it names no offset.
+    """
+    moment = parse_moment(text.strip().replace(" ", "T", 1))
+    return None if moment is None else moment.when.astimezone(UTC)
 
 
 def _flag(config: Config, name: str, *, usual: bool) -> bool:

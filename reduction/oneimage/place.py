@@ -17,9 +17,9 @@ from reduction.astrometry.wcs import TanSip, fit_tan_sip
 from reduction.errors import ReductionError
 from reduction.frameinfo import FrameInfo
 from reduction.oneimage.options import PlaceOptions
-from reduction.onsky import AskCatalogue, Reference
 from reduction.photometry.detection import Detected
 from reduction.refcat.geometry import separations_deg
+from reduction.reference import AskCatalogue, Reference
 
 Floats = npt.NDArray[np.float64]
 SCALE_STEP: Final = 1.7  # a scale is found within 35 % either way

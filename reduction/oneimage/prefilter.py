@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from reduction.normal import MAD_TO_SIGMA
 from reduction.oneimage.forest import grow_forest
-from reduction.stats import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.bool_]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from reduction.errors import ReductionError
 from reduction.headers.task_products import cropped_header, fixed_header
-from reduction.stats import MAD_TO_SIGMA
+from reduction.normal import MAD_TO_SIGMA
 
 __all__ = ["BadCropError", "Cropped", "crop", "cropped_header", "destripe", "fixed_header"]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from reduction.errors import NotEnoughFramesError
 from reduction.image import FloatPlane
-from reduction.stats import MAD_TO_SIGMA
+from reduction.normal import MAD_TO_SIGMA
 
 Method = Literal["sum", "clipped_mean", "median"]
 CLIP_SIGMA: Final = 4.0

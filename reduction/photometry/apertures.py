@@ -1,6 +1,6 @@
 """Fluxes of sources in circles, and what share of a star's light a circle holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -8,9 +8,10 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from reduction.image import Image
-from reduction.kernels.circles import circle_sums
+from reduction.kernels.circles import ring_sums
 from reduction.photometry.detection import Detected, light_of
-from reduction.photometry.growth import BEST, growth_of
+from reduction.photometry.growth import BEST, Growth, growth_of
+from reduction.photometry.hidden import Rings, hidden_light
 from reduction.photometry.spill import Curve, light_of_neighbours, shed_shares
 
 __all__ = ["BEST", "RADII_FWHM", "Apertures", "measure"]
@@ -42,6 +43,9 @@ class Apertures:
     caught : float array, ``(n,)``
         Share of each source's light in that circle, if it is a star: `growth`, and of narrow stars
         by their place within a pixel.
+    hidden : float array, ``(n,)``
+        Light in that circle of stars that nobody sees, or by which a source is no star, as far as
+        the ring around shows it; 0 where it shows none.
     """
 
     radii_pix: Floats
@@ -52,6 +56,7 @@ class Apertures:
     others: Floats
     others_error: Floats
     caught: Floats
+    hidden: Floats
 
     @property
     def total(self) -> Floats:
@@ -61,7 +66,8 @@ class Apertures:
     @property
     def total_error(self) -> Floats:
         """Its noise, the growth curve's doubt left out: that is the same for all."""
-        return np.asarray(np.hypot(self.error[:, BEST], self.others_error) / self.caught)
+        noise = np.hypot(self.error[:, BEST], self.others_error)
+        return np.asarray(np.hypot(noise, self.hidden) / self.caught)
 
 
 def measure(image: Image, detected: Detected) -> Apertures:
@@ -86,12 +92,12 @@ def measure(image: Image, detected: Detected) -> Apertures:
     radii = np.array(RADII_FWHM) * (detected.fwhm_pix or DEFAULT_FWHM_PIX)
     sources = detected.sources
     light = light_of(image, detected.background)
-    flux, error = np.empty((len(sources), len(radii))), np.empty((len(sources), len(radii)))
-    circle_sums(light, (sources.x, sources.y), radii, flux, error)
+    flux, error, ring_error = np.empty((3, len(sources), len(radii)))
+    ring_sums(light, (sources.x, sources.y), radii, flux, error, ring_error)
     places = np.column_stack([sources.x, sources.y])
     bright = _telling(flux, detected, places, float(radii[-1] + radii[BEST]))
     fwhm = float(radii[0] / RADII_FWHM[0])
-    told = growth_of(flux[bright], error[bright], places[bright], fwhm)
+    told = growth_of(flux[bright], ring_error[bright], places[bright], fwhm)
     others = np.zeros(len(sources)), np.zeros(len(sources))
     every = np.arange(len(sources))
     for _ in range(GROWN if told.errors.any() else 0):  # without what lies around their stars
@@ -101,8 +107,21 @@ def measure(image: Image, detected: Detected) -> Apertures:
         total = np.nan_to_num(flux[:, BEST] - others[0]) / told.shares[BEST]
         around = [shed_shares(places, bright, curve, k) @ total for k in range(len(radii))]
         own = flux[bright] - np.column_stack(around)
-        told = growth_of(own, error[bright], places[bright], fwhm)
-    return Apertures(radii, flux, error, told.shares, told.errors, *others, told.caught(places))
+        told = growth_of(own, ring_error[bright], places[bright], fwhm)
+    found = Apertures(radii, flux, error, told.shares, told.errors, *others,
+                      told.caught(places), np.zeros(len(sources)))  # fmt: skip
+    if not told.errors.any():
+        return found
+    return replace(found, hidden=_hidden(found, ring_error, places, told))
+
+
+def _hidden(found: Apertures, ring_error: Floats, places: Floats, told: Growth) -> Floats:
+    """Return the light of unseen stars in the best circles."""
+    inner, outer = found.flux[:, BEST], found.flux[:, BEST + 1]
+    errors = found.error[:, BEST], ring_error[:, BEST + 1]
+    rings = Rings(inner, errors[0], outer - inner, errors[1], told.beyond(places), told.scatter)
+    curve = Curve(found.radii_pix, told.shares)
+    return hidden_light(rings, places, curve, (found.total, found.total_error))
 
 
 def _telling(

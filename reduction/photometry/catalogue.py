@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from reduction.astrometry.solution import Solution
 from reduction.frameinfo import FrameInfo
 from reduction.image import Image
-from reduction.onsky import MATCH_PIX, MATCH_SIGMA, OnSky, Reference
+from reduction.onsky import MATCH_PIX, MATCH_SIGMA, OnSky
 from reduction.photometry.sorting import sort_sources
 from reduction.photometry.sourcetable import (
     HEALPIX_ORDER,
@@ -20,6 +20,7 @@ from reduction.photometry.sourcetable import (
 )
 from reduction.photometry.zeropoint import ZeroPoint, instrumental_mag
 from reduction.refcat.pixels import nested_of
+from reduction.reference import Reference
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from reduction.stats import MAD_TO_SIGMA
+from reduction.normal import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 BEST: Final = 1  # of the radii: about the largest signal to noise there is for faint stars
@@ -31,11 +31,14 @@ class Growth:
     phase : float array, ``(t,)``
         By how much the light between the best circle and the next grows, over that in the best,
         with each of `phases`; empty where it was not told.
+    scatter : float
+        By how much that differs from star to star beyond its noise.
     """
 
     shares: Floats
     errors: Floats
     phase: Floats
+    scatter: float = 0.0
 
     def caught(self, places: Floats) -> Floats:
         """Return what share of the light the best circle holds of stars at places, ``(n,)``."""
@@ -43,6 +46,12 @@ class Growth:
         if not len(self.phase):
             return mean
         return np.asarray(1 / (1 / mean + phases(places)[:, 1:] @ self.phase))
+
+    def beyond(self, places: Floats) -> Floats:
+        """Return the light between that circle and the next over that in it, of such stars."""
+        caught = self.caught(places)
+        inner, outer = self.shares[BEST], self.shares[BEST + 1]
+        return np.asarray((outer - 1) / inner + 1 / caught - 1)
 
 
 def phases(places: Floats) -> Floats:
@@ -55,7 +64,7 @@ def phases(places: Floats) -> Floats:
     return np.column_stack([np.ones(len(places)), cx + cy, cx * cy, fx + fy])
 
 
-def growth_of(flux: Floats, error: Floats, places: Floats, fwhm_pix: float) -> Growth:
+def growth_of(flux: Floats, ring_error: Floats, places: Floats, fwhm_pix: float) -> Growth:
     """Return the growth curve of some stars.
 
     It is put together ring by ring: an unseen star lies in one or two rings of another, which tells
@@ -64,8 +73,8 @@ def growth_of(flux: Floats, error: Floats, places: Floats, fwhm_pix: float) -> G
 
     Parameters
     ----------
-    flux, error : float arrays, ``(n, k)``
-        In circles of rising radii, with noise.
+    flux, ring_error : float arrays, ``(n, k)``
+        In circles of rising radii, and the noise between each and the one before.
     places : float array, ``(n, 2)``
         Pixels.
     fwhm_pix : float
@@ -82,12 +91,12 @@ def growth_of(flux: Floats, error: Floats, places: Floats, fwhm_pix: float) -> G
     of the weights.
     """
     good = (flux > 0).all(axis=1)
-    flux, error, places = flux[good], error[good], places[good]
+    flux, ring_error, places = flux[good], ring_error[good], places[good]
     n, k = len(flux), flux.shape[1]
     if n < LEAST_STARS:
         return Growth(np.ones(k), np.zeros(k), np.empty(0))
     rings = np.diff(flux, axis=1) / flux[:, [BEST]]
-    noise = np.sqrt(np.maximum(np.diff(error**2, axis=1), 0)) / flux[:, [BEST]]
+    noise = ring_error[:, 1:] / flux[:, [BEST]]
     plain = np.ones((n, 1))
     told = [usual(plain, rings[:, j], noise[:, j]) for j in range(k - 1)]
     phase = np.empty(0)
@@ -99,7 +108,21 @@ def growth_of(flux: Floats, error: Floats, places: Floats, fwhm_pix: float) -> G
     shares, slopes = _summed(light)
     hidden = np.abs(_summed(np.median(rings, axis=0))[0] - shares)
     errors = np.sqrt(slopes**2 @ np.array([one[1] for one in told]) ** 2)
-    return Growth(shares, np.hypot(errors, HIDDEN_DOUBT * hidden), phase)
+    columns = by_phase if len(phase) else plain
+    left = rings[:, BEST] - columns @ told[BEST][0]
+    scatter = np.sqrt(max(_own(left, noise[:, BEST]), 0.0))
+    return Growth(shares, np.hypot(errors, HIDDEN_DOUBT * hidden), phase, float(scatter))
+
+
+def _own(off: Floats, noise: Floats) -> float:
+    """Return by how much values differ beyond their noise, squared, by those that are low.
+
+    Nothing takes light away but noise and what differs from star to star.
+    """
+    low = off < 0
+    if not low.any():
+        return 0.0
+    return float(np.median(off[low] ** 2 / MEDIAN_CHI2 - noise[low] ** 2))
 
 
 def _summed(rings: Floats) -> tuple[Floats, Floats]:
@@ -135,9 +158,7 @@ def usual(columns: Floats, values: Floats, noise: Floats) -> tuple[Floats, float
         return found, 1.2533 * scatter / np.sqrt(n)
     for _ in range(ROUNDS):
         off = values - columns @ found
-        low = off < 0  # nothing takes light away but noise and what differs from star to star
-        own = float(np.median(off[low] ** 2 / MEDIAN_CHI2 - noise[low] ** 2)) if low.any() else 0.0
-        variance = np.maximum(noise**2 + max(own, 0.0), 1e-16)
+        variance = np.maximum(noise**2 + max(_own(off, noise), 0.0), 1e-16)
         inside = np.maximum(1 - off**2 / (FULL_SIGMA**2 * variance), 0.0)
         weighted = columns * (inside**2 / variance)[:, None]
         normal = np.linalg.pinv(weighted.T @ columns)

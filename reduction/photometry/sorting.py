@@ -1,8 +1,6 @@
 """What a source is by its shape: a star, something wider, a hit of single pixels, a trail."""
 
-from collections.abc import Mapping
-from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +9,7 @@ from scipy.spatial import cKDTree
 from reduction.flags import PixelFlag
 from reduction.photometry.apertures import Apertures
 from reduction.photometry.detection import SIGMA_TO_FWHM, Detected
+from reduction.photometry.kinds import SourceKind
 
 Floats = npt.NDArray[np.float64]
 INNER, OUTER = 0, 2  # of the apertures, whose ratio tells how concentrated the light is
@@ -24,42 +23,6 @@ TRAIL_WIDTH: Final = 2.0  # the other half axis over a star's: a galaxy seen edg
 TRAIL_SURE_LENGTH: Final = 30.0  # so long a one may be wider: an aeroplane's is out of focus
 NEAR_FWHM: Final = 1.0  # beyond the larger circle, whence a neighbour's light still comes in
 NEIGHBOUR_SHARE: Final = 0.02  # of a source's light, that a neighbour must have to matter
-
-
-class SourceKind(IntEnum):
-    """What a source looks like."""
-
-    UNSURE = 0  # too faint, or nothing is known of the stars
-    STAR = 1
-    WIDE = 2  # a galaxy, or stars that are not parted
-    SHARP = 3  # a hit of a cosmic ray or a hot pixel
-    TRAIL = 4  # of a satellite, an aeroplane, a meteor
-
-
-WORDS: Final[Mapping[SourceKind, str | None]] = {
-    SourceKind.UNSURE: None,
-    SourceKind.STAR: "star",
-    SourceKind.WIDE: "galaxy",
-    SourceKind.SHARP: "hit",
-    SourceKind.TRAIL: "trail",
-}
-
-
-def words_of(kinds: npt.NDArray[Any]) -> list[str | None]:
-    """Return the names of kinds, None where nothing is said.
-
-    Parameters
-    ----------
-    kinds : array, ``(n,)``
-        Values of `SourceKind`; NaN, of tables that are older than it, is `SourceKind.UNSURE`.
-
-    Returns
-    -------
-    list of str or None
-        ``star``, ``galaxy`` (or stars that are not parted), ``hit``, ``trail``.
-    """
-    numbers = np.nan_to_num(np.asarray(kinds, np.float64)).astype(int)
-    return [WORDS[SourceKind(number)] for number in numbers.tolist()]
 
 
 def sort_sources(detected: Detected, apertures: Apertures) -> npt.NDArray[np.uint8]:

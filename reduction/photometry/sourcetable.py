@@ -77,7 +77,8 @@ class SourceTable:
         ``ra_deg, dec_deg, error_arcsec``
             The same on the sky, ICRS; the error is the centroid's, not the solution's.
         ``flux, flux_error``
-            All light of a star, in the frame's unit.
+            All light of a star, in the frame's unit; where the ring around shows that it is not one
+            star alone, the error says how much of it may be of something else.
         ``flux_ap_1, flux_ap_error_1`` ...
             In circles, of `SourceFacts.radii_pix`.
         ``flux_kron, flux_kron_error, kron_radius``
@@ -90,9 +91,9 @@ class SourceTable:
             profile that is its own, 1 of one alone; and how much of the light it is fitted by is
             on good pixels, less than 1 beside the edge, masked and saturated ones.
         ``mag, mag_error``
-            From `flux` and the zero point at its place; no colour term; the error is the noise's.
+            From `flux` and the zero point at its place; no colour term; the error is the flux's.
         ``kind``
-            Of `reduction.photometry.sorting.SourceKind`: what it looks like.
+            Of `reduction.photometry.kinds.SourceKind`: what it looks like.
         ``snr, a_pix, b_pix, theta_deg, fwhm_pix, ellipticity``
             Signal to noise and shape; the angle counts from the x axis.
         ``flags, is_blended, is_truncated, is_clean``

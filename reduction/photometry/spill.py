@@ -63,13 +63,11 @@ def shed_shares(places: Floats, at: Indices, curve: Curve, which: int) -> csr_ar
         Of its radii, that of the circles.
     """
     reach = float(curve.radii_pix[-1] + curve.radii_pix[which])
-    tree = cKDTree(places)
-    near = tree.query_ball_point(places[at], reach)
-    rows = np.repeat(np.arange(len(at)), [len(one) for one in near])
-    columns = np.fromiter((j for one in near for j in one), np.int64, len(rows))
-    other = columns != at[rows]
-    rows, columns = rows[other], columns[other]
-    apart = np.hypot(*(places[at[rows]] - places[columns]).T)
+    pairs = cKDTree(places[at]).sparse_distance_matrix(
+        cKDTree(places), reach, output_type="ndarray"
+    )
+    pairs = pairs[pairs["j"] != at[pairs["i"]]]
+    rows, columns, apart = pairs["i"], pairs["j"], pairs["v"]
     distances, shares = curve.shares(which)
     # In a circle lies no more of another star than of its own.
     share = np.minimum(np.interp(apart, distances, shares), curve.growth[which])

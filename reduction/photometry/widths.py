@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from reduction.stats import MAD_TO_SIGMA
+from reduction.normal import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 N_TERMS: Final = (1, 3, 6)  # of polynomials of order 0, 1, 2

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reduction.astrometry.wcs import terms
+from reduction.normal import MAD_TO_SIGMA
 from reduction.photometry.zeromodel import (
     MAG_OF_LN,
     PLAIN,
@@ -17,7 +18,6 @@ from reduction.photometry.zeromodel import (
     instrumental_mag,
     polynomials,
 )
-from reduction.stats import MAD_TO_SIGMA
 
 __all__ = [
     "CalibrationStars",

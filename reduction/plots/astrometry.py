@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from reduction.normal import MAD_TO_SIGMA
 from reduction.plots.canvas import FAINT, GOOD, LINE, Floats, Ink, dots, figure, legend, png
-from reduction.stats import MAD_TO_SIGMA
 
 
 def distance_plot(

@@ -4,7 +4,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from reduction.plots.drawing import Panel, Span, dots, level, line, words
 
@@ -75,6 +74,8 @@ def telling_stars(
     """
     if len(x) < 2:
         return np.flatnonzero(is_good)
+    from scipy.spatial import cKDTree  # a slow import, and few processes need it
+
     places = np.column_stack([x, y])
     nearest = cKDTree(places).query(places, k=2)[0][:, 1]
     return np.flatnonzero(is_good & (nearest > apart_pix))

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reduction.astrometry.tangent import to_plane
+from reduction.normal import MAD_TO_SIGMA
 from reduction.plots.cells import cut
 from reduction.plots.drawing import (
     BOTTOM,
@@ -23,7 +24,6 @@ from reduction.plots.drawing import (
     ring,
     words,
 )
-from reduction.stats import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

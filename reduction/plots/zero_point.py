@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from reduction.normal import MAD_TO_SIGMA
 from reduction.plots import scales
 from reduction.plots.cells import cut
 from reduction.plots.drawing import (
@@ -18,7 +19,6 @@ from reduction.plots.drawing import (
     map_of,
     span_of,
 )
-from reduction.stats import MAD_TO_SIGMA
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.integer]

@@ -24,7 +24,10 @@ Mags = npt.NDArray[np.float32]
 
 # Stars: the papers on Pan-STARRS and SDSS give no limits, so theirs are the main sequence's here.
 _STARS: Final = (-0.5, 1.6)
-# G minus the magnitude, in powers of BP - RP: system, band, coefficients, colours, scatter.
+# G minus the magnitude, in powers of BP - RP: system, band, coefficients, colours, scatter; of
+# tables 5.8, 5.9 and 5.10 of the Gaia DR3 documentation, section 5.5.1. Compared with what other
+# programs took from there, all numbers are the same: every row with PHOTO-CAT's, those of SDSS with
+# calviacat's too; colours but B's with table C.1 of Riello et al. (2021).
 _GAIA: Final = (
     (System.JOHNSON, "B", (0.01448, -0.6874, -0.3604, 0.06718, -0.006061), (-0.5, 4.0), 0.0633),
     (System.JOHNSON, "V", (-0.02704, 0.01424, -0.2156, 0.01426), (-0.5, 5.0), 0.03017),
@@ -114,8 +117,8 @@ def gaia_relations() -> tuple[Transformation, ...]:
     ----------
     Riello M. et al., 2021, A&A 649, A3, tables C.1 and C.2; B from table 5.9 of the Gaia DR3
     documentation, section 5.5.1 (Carrasco & Bellazzini), which restates the others and has the
-    scatters. Both tabulate
-    ``G - X``; redder than BP - RP = 1.75 the one for B was made of giants.
+    scatters. Both tabulate ``G - X``; redder than BP - RP = 1.75 the one for B was made of M
+    giants, redder than 2 those for R, g and r.
     """
     paper = "Riello et al. 2021, A&A 649, A3; Gaia DR3 documentation 5.5.1"
     return tuple(

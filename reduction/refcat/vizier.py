@@ -1,22 +1,12 @@
-"""What VizieR is asked for a catalogue's stars, and whether what it answers can be used."""
+"""What VizieR is asked for a catalogue's stars."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
-from xml.parsers.expat import ExpatError
 
-import numpy as np
-from astropy.utils.xml.iterparser import get_xml_iterator
-
-from reduction.refcat.build import FINEST_COVER, STARS_A_CELL
 from reduction.refcat.columns import ColumnMap
-from reduction.refcat.coverage import Coverage, declared, of_stars
-from reduction.refcat.errors import BadCatalogueError
 from reduction.refcat.known import PRESETS, Preset
-from reduction.refcat.pixels import Pixels, nested_of, order_for
-from reduction.refcat.readers import open_file
 from reduction.refcat.regions import Cone
 
 MOST_ROWS: Final = 200_000
@@ -25,9 +15,6 @@ BRIGHTEST_LIMIT: Final = 8.0
 # How deep a cone of up to a radius, degrees, is asked for: some ten thousand stars on the average.
 _DEPTHS: Final = ((0.25, 20.0), (0.6, 18.5), (1.5, 16.5), (4.0, 14.0), (10.0, 11.5))
 LARGEST_DEG: Final = _DEPTHS[-1][0]
-# Of the map of where a survey with an edge has stars: cells fit some times into its radius.
-_FINEST, _COARSEST = 24.0, 3.0
-_ERRORS: Final = frozenset({"error", "errors"})
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -77,34 +64,6 @@ class Table:
         north, south = cone.dec_deg + cone.radius_deg, cone.dec_deg - cone.radius_deg
         return north > self.south_deg and south < self.north_deg
 
-    def covered(self, answer: Path, cone: Cone) -> Coverage:
-        """Return the sky an answer is of: the cone, of a survey with an edge where it has stars."""
-        if self.is_whole and self.south_deg <= cone.dec_deg - cone.radius_deg:
-            return declared(cone)
-        order = order_for(cone.radius_deg / _FINEST, FINEST_COVER)
-        pixels = self._pixels(answer, order)
-        coarsest = order_for(cone.radius_deg / _COARSEST, FINEST_COVER)
-        while order > coarsest and _poor(pixels) < STARS_A_CELL:
-            pixels, order = pixels >> 2, order - 1
-        return of_stars(np.unique(pixels), order)
-
-    def _pixels(self, answer: Path, order: int) -> Pixels:
-        """Return the cell each star of an answer lies in."""
-        opened = open_file(answer)
-        found = self.column_map.found_in(opened.names, answer.name)
-        pixels = [np.empty(0, np.int64)]
-        for raw in opened.chunks([found["ra"], found["dec"]], frozenset()):
-            ra, dec = (np.asarray(raw.columns[found[role]], np.float64) for role in ("ra", "dec"))
-            good = np.isfinite(ra) & (np.abs(dec) <= 90.0)
-            pixels.append(nested_of(ra[good] % 360.0, dec[good], order))
-        return np.concatenate(pixels)
-
-
-def _poor(pixels: Pixels) -> float:
-    """Return how many stars the poorer cells hold that have some."""
-    _, counts = np.unique(pixels, return_counts=True)
-    return float(np.percentile(counts, 25)) if counts.size else 0.0
-
 
 def _table(name: str, preset: str, limit: str, **more: Any) -> Table:  # noqa: ANN401 - its fields
     return Table(name, PRESETS[preset], limit, **more)
@@ -131,51 +90,3 @@ TABLES: Final[Mapping[str, Table]] = {
 def depth_of(radius_deg: float) -> float:
     """Return the faintest magnitude to ask a cone for, so that its stars are not too many."""
     return next((mag for radius, mag in _DEPTHS if radius_deg <= radius), _DEPTHS[-1][1])
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an answer of VizieR holds: its rows, and whether it had more than it gave."""
-
-    n_rows: int
-    is_cut: bool
-
-
-def answer_of(path: Path) -> Answer:
-    """Return what VizieR answered, from the VOTable it sent.
-
-    Parameters
-    ----------
-    path : Path
-        Of the answer; one without a table is a sky without stars.
-
-    Raises
-    ------
-    BadCatalogueError
-        If it is none, is cut off, or tells of an error; the message says which.
-    """
-    rows, is_table, is_cut = 0, False, False
-    try:
-        with get_xml_iterator(str(path)) as events:
-            for start, tag, data, _place in events:
-                if not start:
-                    continue
-                is_table |= tag == "VOTABLE"
-                rows += tag == "TR"
-                if tag in ("BINARY", "BINARY2", "FITS"):
-                    raise BadCatalogueError("VizieR answered with rows that are not plain text")
-                is_cut |= tag == "INFO" and _checked(data)
-    except (ExpatError, OSError, ValueError) as error:
-        raise BadCatalogueError("VizieR's answer is no VOTable, or was cut off") from error
-    if not is_table:
-        raise BadCatalogueError("VizieR's answer is no VOTable")
-    return Answer(rows, is_cut)
-
-
-def _checked(info: Mapping[str, str]) -> bool:
-    """Tell whether a line of an answer says that there is more; refuse it if it is an error."""
-    name, value = info.get("name", "").lower(), info.get("value", "").strip()
-    is_error = name in _ERRORS or (name == "query_status" and value.upper() == "ERROR")
-    if is_error and value:
-        raise BadCatalogueError(f"VizieR answered with an error: {value[:200]}")
-    return name == "query_status" and value.upper() == "OVERFLOW"

@@ -10,9 +10,10 @@ from scipy.spatial import cKDTree
 
 from reduction.astrometry.wcs import TanSip
 from reduction.frameinfo import FrameInfo, FrameKind
-from reduction.onsky import OnSky, Reference, put_on_sky
+from reduction.normal import MAD_TO_SIGMA
+from reduction.onsky import OnSky, put_on_sky
 from reduction.photometry.psf import fit_psf, psf_fluxes
-from reduction.stats import MAD_TO_SIGMA
+from reduction.reference import Reference
 from scripts.benchmarks.accuracy_facts import Fact, note
 from scripts.benchmarks.accuracy_found import completeness
 from scripts.benchmarks.accuracy_frames import (
@@ -28,6 +29,7 @@ from scripts.benchmarks.accuracy_frames import (
 CENTRE: Final = (150.0, 30.0)
 SCALE_ARCSEC: Final = 0.8
 WIDTHS: Final = (1.5, 2.0, 3.2, 5.0, 8.0)  # FWHM in pixels
+FRAMES: Final = ((2.0, 1024, 1), (4.0, 1024, 2), (6.0, 1536, 2), (np.inf, 1536, 4))  # up to a FWHM
 CROWDS: Final = (None, 50.0, 25.0, 12.0)  # squares of the FWHM for each star; None is isolated
 WITH_AIM: Final = (None, 50.0)
 SURE: Final = 50.0  # signal to noise from which on a bias is told
@@ -63,16 +65,16 @@ def light(*, quick: bool, peers: str | None) -> Iterator[Fact]:
         yield zero_points(crowd, zeros)
     for crowd in CROWDS[:2] if quick else CROWDS:
         for fwhm in widths if quick else (1.5, 3.2, 8.0):
-            side, seeds = frames_of(fwhm, quick=quick)
-            frames = (frame_of_stars(900 + k, side, fwhm, crowd) for k in range(min(2, seeds)))
+            side, _ = frames_of(fwhm, quick=quick)
+            frames = [frame_of_stars(900, side, fwhm, crowd)]
             yield completeness(named(crowd, fwhm), frames, peers)
 
 
 def frames_of(fwhm: float, *, quick: bool) -> tuple[int, int]:
-    """Return the side of frames and how many there are: larger of wide stars, which are fewer."""
+    """Return the side of frames and how many: larger and more of wide stars, which are fewer."""
     if quick:
         return 800, 1
-    return (1024, 1) if fwhm < 4 else (1536, 1)
+    return next((side, n) for widest, side, n in FRAMES if fwhm <= widest)
 
 
 def named(crowd: float | None, fwhm: float) -> str:

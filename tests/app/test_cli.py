@@ -275,3 +275,8 @@ def test_what_the_command_line_does_to_accounts_is_in_the_audit_log(app: Flask) 
         ("the program", "role changed: observer is now staff"),
         ("the program", "account made: as observer"),
     ]
+
+
+def test_commands_of_migrations_are_there_when_they_are_asked_for(app: Flask) -> None:
+    assert "  db  " in run(app, "--help").output
+    assert "  upgrade  " in run(app, "db", "--help").output

@@ -7,12 +7,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
+from flask_migrate import downgrade as run_downgrade
 from flask_migrate import upgrade as run_upgrade
-from sqlalchemy import text
+from sqlalchemy import inspect, select, text
 
 from app import config, create_app, paths, schema
 from app.db import Base, db, transaction
-from app.models import User
+from app.models import Frame, User
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def test_database_of_a_newer_version_is_left_alone(empty_app: Flask) -> None:
 def test_database_made_before_frames_were_listed_by_time_gets_those_indexes(
     empty_app: Flask,
 ) -> None:
+    schema.init_app(empty_app)
     run_upgrade(directory=schema.DIRECTORY, revision="0003")
     with db.engine.begin() as connection:
         connection.execute(text("DROP INDEX ix_frames_kind_start_utc"))
@@ -83,3 +85,31 @@ def test_foreign_keys_hold_again_after_a_migration(empty_app: Flask) -> None:
 
     with db.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_frames_keep_their_hashes_while_indexes_come_and_go(empty_app: Flask) -> None:
+    schema.upgrade()
+    with transaction():
+        db.session.add_all([make(name, sha256) for name, sha256 in (("a", ""), ("b", "0" * 64))])
+    names = {"ix_frames_content_sha256", "ix_scanned_files_changed_at"}
+
+    run_downgrade(directory=schema.DIRECTORY, revision="0004")
+    before = names & indexes()
+    run_upgrade(directory=schema.DIRECTORY)
+
+    assert before == names
+    assert names & indexes() == {"ix_frames_content_sha256"}
+    assert db.session.scalars(select(Frame.content_sha256).order_by(Frame.id)).all() == [
+        "",
+        "0" * 64,
+    ]
+
+
+def make(name: str, sha256: str) -> Frame:
+    return Frame(path=name, file_name=name, kind="bias", nx=1, ny=1, content_sha256=sha256)
+
+
+def indexes() -> set[str | None]:
+    found = inspect(db.engine)
+    tables = ("frames", "scanned_files")
+    return {index["name"] for table in tables for index in found.get_indexes(table)}

@@ -85,7 +85,7 @@ def test_dropped_image_is_corrected_measured_and_deleted(
     expect(results).to_contain_text("Zero point", timeout=600_000)
     assert state(page) == "measured"
     expect(results).to_contain_text(re.compile(r"\d\d\.\d{3} ± 0\.\d{3} mag"))
-    expect(results).to_contain_text("1.6 e/ADU")
+    expect(results).to_contain_text("1.6 e a unit")
     assert page.locator(".marks circle").count() > 10
     page.get_by_text("Log", exact=True).last.click()
     expect(page.locator("#photometry .log")).to_contain_text("photometry is done")

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from reduction.calibrate import needless_dark
 from reduction.camera import Amplifier, Section
 from reduction.errors import ShapeMismatchError
 from reduction.exposure import Exposure
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.image import Image
+from reduction.pedestal import needless_dark
 from reduction.recipes import (
     CalibrateParams,
     Calibrations,

@@ -104,6 +104,20 @@ def test_planes_of_any_layout_are_written_as_they_look(
     np.testing.assert_array_equal(fits.getdata(tmp_path / "a.fits"), plane[::2, 1:])
 
 
+def test_file_is_the_same_whether_its_digest_is_taken_or_not(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    plane = rng.normal(0, 1e5, (3, CHUNK // 8 + 1)).astype(np.float32)
+    mask = rng.integers(0, 2**16, plane.shape).astype(np.uint16)
+    hdus = [primary_hdu([]), float_hdu([], plane), flags_hdu([], mask)]
+
+    staged = [stage_hdus(tmp_path / "a.fits", hdus, digest=digest) for digest in (False, True)]
+
+    plain, digested = (one.temporary.read_bytes() for one in staged)
+    assert plain == digested
+    assert staged[0].header_text == staged[1].header_text
+
+
 def test_digest_and_text_are_those_of_the_file(tmp_path: Path, rng: np.random.Generator) -> None:
     plane = rng.normal(0, 1, (3, CHUNK // 8)).astype(np.float32)
     cards = [("OBJECT", "x" * 200, ""), ("HISTORY", "made", ""), ("END_DATE", "2026-11-20", "")]

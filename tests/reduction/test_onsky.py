@@ -17,8 +17,9 @@ from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.headers.sky import sky_cards
 from reduction.image import Image
-from reduction.onsky import AskCatalogue, Reference, put_on_sky
+from reduction.onsky import put_on_sky
 from reduction.refcat.geometry import separations_deg
+from reduction.reference import AskCatalogue, Reference
 from tests.reduction.photometry.stars import Sky, make_sky
 
 SHAPE = (600, 600)

@@ -1,5 +1,7 @@
 """Recipes as a whole: their hashes, their warming, real frames."""
 
+import hashlib
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +16,7 @@ from reduction.exposure import Exposure
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameKind
 from reduction.headers.translate import translate
+from reduction.image import Image
 from reduction.kernels import combine, cosmics, counts, detrend, rows
 from reduction.overscan import OverscanParams
 from reduction.recipes import (
@@ -89,7 +92,35 @@ def _loaded() -> dict[str, int]:
     }
 
 
-def _a_night(rng: np.random.Generator, dtype: str) -> None:
+def test_kernels_give_the_same_bytes_the_day_they_are_compiled_and_the_day_after(
+    tmp_path: Path,
+) -> None:
+    script = "from tests.reduction import test_recipes as t; t.print_digest_of_nights()"
+    environ = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    days = [
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT,
+            env=environ,
+        ).stdout
+        for _ in ("compiled", "loaded")
+    ]  # fmt: skip
+
+    assert len(days[0]) == hashlib.sha256().digest_size * 2
+    assert days[0] == days[1]
+
+
+def print_digest_of_nights() -> None:
+    """Print the hash of every pixel that some nights' recipes make."""
+    digest = hashlib.sha256()
+    for dtype in ("<u2", ">f4"):
+        for image in _a_night(np.random.default_rng(1), dtype):
+            for plane in (image.data, image.variance, image.mask):
+                digest.update(np.ascontiguousarray(plane).tobytes())
+    sys.stdout.write(digest.hexdigest())
+
+
+def _a_night(rng: np.random.Generator, dtype: str) -> list[Image]:
     """Run every recipe on raw frames of the usual kind, with a hit and a saturated star."""
     camera = Detector(ny=120, nx=130, dtype=dtype, saturation_adu=30000.0)
     bias = make_bias(camera.biases(6, rng)).image
@@ -103,6 +134,7 @@ def _a_night(rng: np.random.Generator, dtype: str) -> None:
     result = calibrate(raw, calibrations=replace(masters, flat=flat))
     assert result.counts["cosmic_ray"] > 0
     assert result.counts["saturated"] > 0
+    return [bias, dark.image, flat, result.image]
 
 
 def opened(path: Path, *, kind: FrameKind | None = None) -> Exposure:

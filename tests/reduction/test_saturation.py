@@ -8,6 +8,7 @@ import pytest
 from reduction.camera import Section
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo, FrameKind
+from reduction.image import Image
 from reduction.readout import RawRows
 from reduction.recipes import CalibrateParams, Calibrations, calibrate
 from reduction.saturation import SaturationParams, flag_bleeding, saturation_level
@@ -40,53 +41,62 @@ def test_level_is_the_best_that_is_known(
     assert (guess is None) == (stated is not None)
 
 
-def column(
-    values: list[float], saturated: float = 100.0
-) -> tuple[
-    np.ndarray[tuple[int, int], np.dtype[np.float32]],
-    np.ndarray[tuple[int, int], np.dtype[np.uint16]],
-]:
-    raw = np.zeros((len(values), 3), np.float32)
-    raw[:, 1] = values
-    return raw, np.where(raw >= saturated, SATURATED, 0).astype(np.uint16)
+def column(values: list[float], saturated: float = 100.0) -> Image:
+    data = np.zeros((len(values), 3), np.float32)
+    data[:, 1] = values
+    mask = np.where(data >= saturated, SATURATED, 0).astype(np.uint16)
+    return Image(data, np.zeros_like(data), mask, "adu")
+
+
+def whole(image: Image) -> Section:
+    return Section(0, image.shape[0], 0, image.shape[1])
 
 
 def test_long_run_bleeds_along_its_column_only() -> None:
-    raw, mask = column([0, 0, 0, 60, 100, 100, 100, 70, 55, 0, 0, 0, 0])
+    image = column([0, 0, 0, 60, 100, 100, 100, 70, 55, 0, 0, 0, 0])
+    params = SaturationParams(bleed_fraction=0.5, bleed_grow_pix=1)
 
-    grown = flag_bleeding(
-        raw, mask, level=100.0, params=SaturationParams(bleed_fraction=0.5, bleed_grow_pix=1)
-    )
+    flag_bleeding(image, whole(image), level=100.0, params=params)
 
-    assert np.flatnonzero(grown[:, 1]).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
-    assert not grown[:, [0, 2]].any()
+    assert np.flatnonzero(image.mask[:, 1]).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert not image.mask[:, [0, 2]].any()
 
 
 def test_short_run_does_not_bleed() -> None:
-    raw, mask = column([0, 90, 100, 100, 90, 0])
+    image = column([0, 90, 100, 100, 90, 0])
+    before = image.mask.copy()
 
-    grown = flag_bleeding(raw, mask, level=100.0, params=SaturationParams())
+    flag_bleeding(image, whole(image), level=100.0, params=SaturationParams())
 
-    assert np.array_equal(grown, mask)
+    assert np.array_equal(image.mask, before)
 
 
 def test_bleeding_stops_at_the_edges_and_keeps_other_flags() -> None:
-    raw, mask = column([90, 100, 100, 100])
-    mask[0, 1] |= PixelFlag.BAD
-    before = mask.copy()
+    image = column([90, 100, 100, 100])
+    image.mask[0, 1] |= PixelFlag.BAD
 
-    grown = flag_bleeding(raw, mask, level=100.0, params=SaturationParams())
+    flag_bleeding(image, whole(image), level=100.0, params=SaturationParams())
 
-    assert grown[:, 1].tolist() == [SATURATED | 1, SATURATED, SATURATED, SATURATED]
-    assert np.array_equal(mask, before)
+    assert image.mask[:, 1].tolist() == [SATURATED | 1, SATURATED, SATURATED, SATURATED]
+
+
+def test_bleeding_stays_in_its_amplifier() -> None:
+    image = column([90, 90, 100, 100, 100, 100, 90, 90])
+    image.data[:, 0] = image.data[:, 1]
+    image.mask[:, 0] = image.mask[:, 1]
+
+    flag_bleeding(image, Section(1, 7, 1, 3), level=100.0, params=SaturationParams())
+
+    assert np.flatnonzero(image.mask[:, 1]).tolist() == [1, 2, 3, 4, 5, 6]
+    assert np.flatnonzero(image.mask[:, 0]).tolist() == [2, 3, 4, 5]
 
 
 def test_two_runs_in_one_column_are_both_followed() -> None:
-    raw, mask = column([100, 100, 100, 0, 0, 0, 0, 100, 100, 100, 60])
+    image = column([100, 100, 100, 0, 0, 0, 0, 100, 100, 100, 60])
 
-    grown = flag_bleeding(raw, mask, level=100.0, params=SaturationParams(bleed_grow_pix=0))
+    flag_bleeding(image, whole(image), level=100.0, params=SaturationParams(bleed_grow_pix=0))
 
-    assert np.flatnonzero(grown[:, 1]).tolist() == [0, 1, 2, 7, 8, 9, 10]
+    assert np.flatnonzero(image.mask[:, 1]).tolist() == [0, 1, 2, 7, 8, 9, 10]
 
 
 def test_saturated_star_of_a_frame_is_flagged_with_its_bleeding(rng: np.random.Generator) -> None:

@@ -16,7 +16,8 @@ from reduction import fitsio
 from reduction.frameinfo import FrameInfo
 from reduction.headers.sky import solved_wcs
 from reduction.image import Image
-from reduction.onsky import AskCatalogue, OnSky, put_on_sky
+from reduction.onsky import OnSky, put_on_sky
+from reduction.reference import AskCatalogue
 from tests.app.jobs.blockruns import SCI, done, file_of, product
 from tests.app.jobs.skynight import CATALOGUE, PLACE, expose, load_catalogue, stars
 

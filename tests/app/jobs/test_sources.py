@@ -16,7 +16,7 @@ from app.jobs import storing
 from app.models import Block, Frame, FrameCell, Job, JobState, User
 from app.services import cone, deletion, leftovers, products, refcats, settings, source_files
 from reduction.astrometry.footprint import cells_of
-from reduction.photometry.sorting import SourceKind
+from reduction.photometry.kinds import SourceKind
 from reduction.photometry.sourcetable import NO_CELL, SourceTable
 from tests.app.jobs.blockruns import SCI, done, file_of, make, product, run
 from tests.app.jobs.skynight import (

@@ -277,7 +277,6 @@ def test_a_failing_step_says_why_and_is_the_last(
 @pytest.mark.parametrize(("config", "said"), [
     ({"filter": "J"}, "cannot calibrate J"),
     ({"filter": "Banana"}, "filter: 'Banana' is none that is known here; it is one of U B V"),
-    ({"time": "yesterday"}, "time: 'yesterday' is none"),
     ({"filter": "r", "cat_name": "GaiaSP/V"}, "it takes GaiaSP/r or GaiaSP/any where the filter"),
     ({"cat_name": "2MASS/V"}, "2MASS has no band 'V'"),
 ])  # fmt: skip
@@ -334,13 +333,15 @@ def test_names_are_known_from_headers_of_this_site_or_said_to_be_unknown(
             make_frame(object_name="SN2026-ABC", ra_deg=150.001, dec_deg=20.002,
                        position_role="target")
         )  # fmt: skip
-    task = make_task(observer, image, {"target": "SN 2026abc\nM 31"}, tmp_path)
+        db.session.add(make_frame(object_name="NGC-2420", ra_deg=114.6, dec_deg=21.6))
+    task = make_task(observer, image, {"target": "SN 2026abc\nM 31\nNGC 2420"}, tmp_path)
 
     run(task, "inspect", by=observer)
 
     assert task.config["targets"] == [{"name": "SN 2026abc", "ra": 150.001, "dec": 20.002}]
     assert "'M 31' is no object of this site's frames" in text_of(task, "inspect.log")
     assert "give its coordinates" in text_of(task, "inspect.log")
+    assert "1 frame of 'NGC 2420' say" in text_of(task, "inspect.log")
 
 
 def test_a_mask_made_by_hand_hides_pixels_and_one_of_another_size_is_refused(
@@ -385,6 +386,18 @@ def test_cleanup_leaves_the_image_alone_and_forgets_where_it_lies(
     assert task.state == "cleanup_done"
     assert "field_ra" not in task.config
     assert "zp" in task.config
+
+
+def test_what_photometry_found_goes_when_the_image_is_looked_at_anew(
+    image: Path, observer: User, tmp_path: Path
+) -> None:
+    found = {"zp": 25.0, "zp_err": 0.01, "mag_limit": 20.0, "field_ra": 150.0, "fwhm": 3.0}
+    task = make_task(observer, image, {**found, "sn": 7}, tmp_path)
+
+    run(task, "inspect", by=observer)
+
+    assert found.keys().isdisjoint(task.config)
+    assert task.config["sn"] == 7
 
 
 def test_a_step_removes_what_it_and_those_behind_it_made_before(

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from app.models import User
 from app.services import source_files
-from reduction.photometry.sorting import SourceKind
+from reduction.photometry.kinds import SourceKind
 from tests.app.services.solvedframes import FIRST, make_showing, make_solved
 from tests.conftest import sign_in
 from tests.reduction.photometry.sourcefiles import frame_at, of_before, table_of

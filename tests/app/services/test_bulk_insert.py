@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.exc import StatementError
 
 from app.db import db, transaction
@@ -57,6 +57,54 @@ def test_bulk_row_is_the_row_of_a_session(app: Flask) -> None:
     assert bulk.start_utc == datetime(2025, 11, 20, 21, tzinfo=UTC)
     assert abs(bulk.created_at - usual.created_at) < timedelta(minutes=1)
     assert bulk.steps_done == []
+
+
+def test_rows_of_which_only_some_have_a_default_keep_what_each_has(app: Flask) -> None:
+    rows = [{**VALUES, "path": f"RAW/{i}.fits"} for i in range(3)]
+    shared: list[dict[str, Any]] = [{}, {"ncombine": 5, "comment": "it's 'fine'"}, {"unit": "?"}]
+
+    with transaction():
+        connection = db.session.connection()
+        own = tuple(VALUES)
+        pairs = [(s, [row[name] for name in own]) for s, row in zip(shared, rows, strict=True)]
+        bulk_insert(Frame.__table__, connection.dialect, own).execute(connection, pairs)
+
+    assert [(f.ncombine, f.comment, f.unit, f.is_thin, f.counts) for f in frames()] == [
+        (1, "", "adu", False, {}),
+        (5, "it's 'fine'", "adu", False, {}),
+        (1, "", "?", False, {}),
+    ]
+
+
+def test_default_a_row_says_nothing_of_is_not_put_back(app: Flask) -> None:
+    with transaction():
+        connection = db.session.connection()
+        own = ("path", "file_name", "kind", "nx", "ny")
+        row = ["RAW/a.fits", "a.fits", "bias", 4, 3]
+        inserter = bulk_insert(Frame.__table__, connection.dialect, own)
+        with pytest.raises(StatementError):
+            inserter.execute(connection, [({"unit": None}, row)])
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
+        datetime(2025, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=2))),
+    ],
+)
+def test_time_of_a_bulk_row_is_the_one_a_session_stores(app: Flask, moment: datetime) -> None:
+    insert({**VALUES, "start_utc": moment})
+    with transaction():
+        db.session.add(Frame(**VALUES | {"path": "RAW/b.fits", "start_utc": moment}))
+
+    with db.engine.connect() as connection:
+        query = select(cast(Frame.__table__.c.start_utc, Text)).order_by(Frame.__table__.c.id)
+        bulk, usual = connection.execute(query).scalars()
+
+    assert bulk == usual
 
 
 def test_many_rows_keep_their_order_and_their_values(app: Flask) -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 from app.models import Camera, Frame, Level
 from app.services import calibrations, settings
 from app.services.calibrations import CalibrationChoice, MasterChoice
-from reduction.calibrate import needless_dark
+from reduction.pedestal import needless_dark
 from tests.factories import make_block, make_camera, make_frame
 
 NIGHT = date(2026, 11, 20)

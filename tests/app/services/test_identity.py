@@ -1,9 +1,11 @@
 """The same content twice, moved, or replaced: nothing is lost and nothing counted double."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from app.db import db, transaction
 from app.models import Block, Frame, FrameParent
@@ -348,3 +350,29 @@ def test_file_being_written_again_waits_and_its_frame_too(raw: Path) -> None:
     rest(path)
     scan()
     assert frame_of("a.fits").unusable is None
+
+
+def test_known_files_of_the_same_headers_are_found_by_these_alone(raw: Path) -> None:
+    """In an archive of a million, an index of anything else would go through all of them."""
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by how many rows there are")
+    store(raw / "a.fits", WHOLE)
+    store(raw / "b.fits", fits_bytes(OBJECT="M 2"))
+
+    found: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, text: str, values: Any, _x: Any, _many: bool) -> None:
+        found.append((text, values))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+
+    scan()
+
+    event.remove(db.engine, "before_cursor_execute", note)
+    text, values = next(s for s in found if "scanned_files.header_digest IN" in s[0])
+    plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
+    steps = [row.detail for row in plan if "scanned_files" in row.detail]
+    assert [step.split(" (")[0] for step in steps] == [
+        "SEARCH scanned_files USING INDEX ix_scanned_files_header_digest"
+    ]
+    assert len(values) > 1

@@ -16,7 +16,14 @@ import requests
 from app import paths
 from app.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.models import User
-from app.services import online_catalogues, refcats, reference_stars, settings, vizier
+from app.services import (
+    catalogue_choice,
+    online_catalogues,
+    refcats,
+    reference_stars,
+    settings,
+    vizier,
+)
 from app.services.online_catalogues import Filler
 from reduction.refcat.errors import BadCatalogueError, NotCoveredError
 from reduction.refcat.known import KNOWN
@@ -94,7 +101,7 @@ def test_nothing_is_asked_where_the_site_does_not_say_so(double: VizierDouble, s
     Filler("r", lambda _said: pytest.fail("it spoke"))(*PLACE)
 
     assert double.asked == []
-    assert not online_catalogues.can_have("atlas")
+    assert not catalogue_choice.can_have("atlas")
     assert online_catalogues.suggested("r", (150.0, 20.0)) is None
 
 
@@ -543,13 +550,13 @@ def test_one_chooses_among_catalogues_by_their_own_names(
     double: VizierDouble, tmp_path: Path, staff: User
 ) -> None:
     online_catalogues.fetch("atlas", CONE)
-    assert online_catalogues.names() == list(KNOWN)
+    assert catalogue_choice.names() == list(KNOWN)
     settings.change("catalogues", "online", False, by=staff)
     path = tmp_path / "own.csv"
     path.write_text("ra,dec,r\n150.01,20.01,15.0\n")
     request = refcats.Request("mine", [path], columns="ra=ra,dec=dec,r=r")
     refcats.load_files(request)
 
-    assert online_catalogues.names() == ["atlas", "mine"]
+    assert catalogue_choice.names() == ["atlas", "mine"]
     with pytest.raises(InvalidRequestError, match="a name that ends in -online is kept for stars"):
         refcats.load_files(replace(request, name="mine-online"))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,10 @@ from flask import Flask
 
 from app.services import task_guesses
 from app.services.task_guesses import Plane
+from reduction.fitsio import write_product
+from reduction.headers import reduced_cards
 from tests.app.services.rawfiles import fits_bytes
+from tests.reduction.headers.test_product import INFO, PROVENANCE, image, reduced
 
 
 def written(tmp_path: Path, **cards: Any) -> Path:
@@ -41,6 +45,18 @@ def test_position_and_scale_are_guessed(app: Flask, tmp_path: Path) -> None:
 
     assert found.guesses["blind_match_center"].text.startswith("180.0")
     assert found.guesses["pixel_scale"].text.startswith("1.856")
+
+
+def test_gain_of_a_reduced_frame_is_that_of_its_pixels_and_its_saturation_is_in_its_flags(
+    app: Flask, tmp_path: Path
+) -> None:
+    raw = replace(INFO, saturation_adu=60_000.0)
+    write_product(tmp_path / "image.fits", image(), reduced_cards(raw, reduced(), PROVENANCE))
+
+    found = task_guesses.of_image(tmp_path / "image.fits").guesses
+
+    assert found["gain"].text == "1"
+    assert "saturation" not in found
 
 
 def test_file_nobody_can_read_says_why(app: Flask, tmp_path: Path) -> None:

@@ -424,6 +424,8 @@ def test_step_that_cannot_be_done_is_refused_by_its_name(
     (["inspect", "photometry"], {"refine_order": 5}, "refine_order: 5 cannot be used"),
     (["photometry"], {"cat_mag_lower": 18, "cat_mag_upper": 15}, "more than cat_mag_lower"),
     (["inspect"], {"gain": -1}, "gain: -1 cannot be used"),
+    (["inspect"], {"time": "yesterday"}, "time: 'yesterday' cannot be used"),
+    (["photometry"], {"target": "999 999"}, "target: '999 999' cannot be used"),
     (["stack"], {"stack_method": "mean"}, "one of sum, clipped_mean, median"),
     (["cleanup"], {"timing": "sometimes"}, "timing: 'sometimes' cannot be used"),
 ])  # fmt: skip

@@ -16,9 +16,10 @@ from reduction.frameinfo import FrameInfo
 from reduction.headers.known_wcs import header_wcs
 from reduction.headers.translate import translate
 from reduction.image import Image
-from reduction.onsky import AskCatalogue, OnSky, Reference, put_on_sky
+from reduction.onsky import OnSky, put_on_sky
 from reduction.recipes import Calibrations
 from reduction.refcat.geometry import separations_deg
+from reduction.reference import AskCatalogue, Reference
 from tests.reduction.photometry.stars import make_sky
 
 SHAPE = (480, 600)

@@ -42,9 +42,32 @@ SAID = {
     "CCD-TEMP": st.sampled_from([-20.1, -999.0, 253.15, "-20 C", "", True]),
     "EQUINOX": st.sampled_from([1950.0, 2000, "J2000"]),
 }
+# More of the time, as some writers have it beside the date.
+TIMES = {"MJD-OBS": 60999.958339, "TIMESYS": "UTC", "DATE-AVG": "2025-11-20T23:00:15.5"}
+SAID_OF_TIME = {
+    "MJD-OBS": st.sampled_from([60999.9583, 60999.95833, 60999.958512, 60999.95, 61000.0, 61000])
+    | st.sampled_from([2461000.458339, 0.0, "60999.958339", "", True, "6.1D4", "1_0"]),
+    "TIMESYS": st.sampled_from(["UTC", "utc", "TAI", "TT", ""]),
+    "DATE-AVG": st.sampled_from(["2025-11-20T23:00:15.500", "2025-11-20T22:00:00.0", "2025-11-20"])
+    | st.sampled_from(["2025-11-21T23:00:00.5", "2025-11-21T23:00:00.6", "", 60999.9, "x" * 21]),
+}
 COMMENT = st.sampled_from(["", "", "", "FRAME RECEIVED", "[h] hours", "kelvin", "'"])
 FRAMES = st.fixed_dictionaries(
     {}, optional={name: st.tuples(said, COMMENT) for name, said in SAID.items()}
+)
+TIMED = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.tuples(said, COMMENT)
+        for name, said in (SAID_OF_TIME | {"DATE-OBS": SAID["DATE-OBS"]}).items()
+    },
+)
+# Which of these a camera writes, and what else it may say of the Julian date.
+FORMS = st.sets(st.sampled_from([*TIMES, "JD", "MJD-BEG"]), min_size=1).map(
+    lambda names: {
+        name: (TIMES | {"JD": 2461000.458339, "MJD-BEG": 60999.958339})[name]
+        for name in sorted(names)
+    }
 )
 
 
@@ -86,6 +109,87 @@ def test_frame_of_a_series_says_what_it_says_alone(
         | ({"kind": info.kind_doubt} if info.kind_doubt else {})
         for info in series
     ]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=300)
+@given(form=FORMS, frames=st.lists(TIMED, min_size=1, max_size=6))
+def test_frame_that_tells_its_time_more_than_once_says_what_it_says_alone(
+    form: dict[str, object], frames: list[dict[str, tuple[object, str]]]
+) -> None:
+    usual = {name: (value, "") for name, value in form.items()}
+    told_so = [
+        {**usual, **{k: v for k, v in f.items() if k in usual or k in USUAL}} for f in frames
+    ]
+    alone = []
+    for said in told_so:
+        forget_layouts()
+        alone.append(repr(told(said)))
+
+    forget_layouts()
+    series = [told(said) for said in [usual, usual, usual, *told_so]][3:]
+
+    assert [repr(info) for info in series] == alone
+
+
+@pytest.mark.parametrize("usually", [TIMES, TIMES | {"TIMESYS": "TAI"}, {"TIMESYS": "TAI"}])
+@pytest.mark.parametrize(
+    "once",
+    [
+        {"TIMESYS": "TT"},
+        {"TIMESYS": "UTC"},
+        {"MJD-OBS": 60999.95001},
+        {"MJD-OBS": 60999.958512},
+        {"DATE-AVG": "2025-11-20T23:00:00.4"},
+        {"DATE-AVG": "2025-11-21T23:00:00.6"},
+    ],
+)
+def test_frame_that_tells_its_time_otherwise_is_not_taken_for_one_of_its_series(
+    usually: dict[str, object], once: dict[str, object]
+) -> None:
+    usual = {name: (value, "") for name, value in usually.items()}
+    said = usual | {name: (value, "") for name, value in once.items()}
+    forget_layouts()
+    alone = [told(usual), told(said)]
+
+    forget_layouts()
+    series = [told(one) for one in (usual, usual, usual, usual, said)][3:]
+
+    assert [repr(info) for info in series] == [repr(info) for info in alone]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"MJD-OBS": 60999.958339},
+        {"JD": 2461000.458339},
+        {"MJD-OBS": 2461000.458339},
+        {"TIMESYS": "UTC"},
+        {"DATE-AVG": "2025-11-20T23:00:15.5"},
+        {"MJD-OBS": 60999.958339, "TIMESYS": "UTC", "DATE-AVG": "2025-11-20T23:00:15.5"},
+    ],
+)
+def test_times_told_again_are_no_reason_to_ask_all_rules(
+    monkeypatch: pytest.MonkeyPatch, times: dict[str, object]
+) -> None:
+    forget_layouts()
+    answers: list[FrameInfo | None] = []
+    real = Usual.read
+
+    def listening(self: Usual, cards: Cards, now: datetime) -> FrameInfo | None:
+        answers.append(real(self, cards, now))
+        return answers[-1]
+
+    monkeypatch.setattr(Usual, "read", listening)
+    said = {name: (value, "") for name, value in times.items()}
+
+    frames = [told({**said, "AIRMASS": (1.0 + i / 10, "")}) for i in range(5)]
+
+    assert len(answers) == 3
+    assert None not in answers
+    assert [frame.airmass for frame in frames] == [1.0 + i / 10 for i in range(5)]
+    assert {frame.mid_utc for frame in frames} == {
+        datetime(2025, 11, 20, 23, 0, 15, 500_000, tzinfo=UTC)
+    }
 
 
 def test_rules_are_not_asked_once_a_form_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,10 @@
 """Light in circles and ellipses: areas are those of geometry, bad pixels are made up for."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from reduction.kernels.circles import circle_sums, overlap
+from reduction.kernels.circles import circle_sums, overlap, ring_sums
 from reduction.kernels.stars import Light
 
 
@@ -12,6 +13,13 @@ def flat(value: float, shape: tuple[int, int] = (60, 70)) -> Light:
     return Light(
         plane, np.zeros_like(plane), np.ones_like(plane), np.zeros(shape, np.uint16), np.uint16(1)
     )
+
+
+def shares_of(place: tuple[float, float], radius: float) -> npt.NDArray[np.float64]:
+    """Return the shares of the pixels of a flat frame in a circle."""
+    dx, dy = np.abs(np.arange(70) - place[0]), np.abs(np.arange(60) - place[1])
+    near = np.argwhere(np.hypot(dx[None, :], dy[:, None]) < radius + 1)
+    return np.array([overlap(dx[i], dy[j], radius) for j, i in near])
 
 
 @pytest.mark.parametrize("radius", [0.4, 0.8, 1.5, 2.9, 3.1, 7.3, 20.0])
@@ -24,7 +32,7 @@ def test_a_circle_on_a_flat_frame_holds_its_area(radius: float, place: tuple[flo
     )
 
     assert flux[0, 0] == pytest.approx(np.pi * radius**2, rel=2e-5)
-    assert error[0, 0] == pytest.approx(np.sqrt(np.pi) * radius, rel=2e-5)
+    assert error[0, 0] == pytest.approx(np.sqrt(np.sum(shares_of(place, radius) ** 2)), rel=1e-9)
 
 
 def test_overlap_of_a_pixel_is_what_fine_parts_of_it_say(rng: np.random.Generator) -> None:
@@ -64,3 +72,19 @@ def test_bad_pixels_are_made_up_for_by_the_others() -> None:
     circle_sums(light, (np.array([30.0]), np.array([30.0])), np.array([4.0]), flux, error)
 
     assert flux[0, 0] == pytest.approx(2 * np.pi * 16, rel=1e-4)
+
+
+@pytest.mark.parametrize("radii", [(1.0, 1.3, 1.9), (2.2, 4.4, 9.0)])
+def test_light_in_circles_and_rings_scatters_as_said(
+    radii: tuple[float, ...], rng: np.random.Generator
+) -> None:
+    x, y = rng.uniform(12, 47, (2, 6))
+    light, n = flat(0.0), 600
+    flux, told = np.empty((n, 6, 3)), np.empty((2, 6, 3))
+    for k in range(n):
+        light.data[:] = rng.normal(0, 1, light.data.shape)
+        ring_sums(light, (x, y), np.array(radii), flux[k], told[0], told[1])
+
+    scatter = np.std(flux, axis=0), np.std(np.diff(flux, axis=2, prepend=0.0), axis=0)
+
+    assert np.allclose(scatter / told, 1, atol=4.5 / np.sqrt(2 * n))

@@ -11,9 +11,9 @@ from reduction.astrometry.quads import quads_of
 from reduction.oneimage.options import photometry_options
 from reduction.oneimage.picture import with_noise
 from reduction.oneimage.place import Seen, place
-from reduction.onsky import Reference
 from reduction.photometry.detection import DetectionParams, detect
 from reduction.refcat.geometry import separations_deg
+from reduction.reference import Reference
 from tests.reduction.oneimage.skies import (
     INFO,
     SHAPE,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from reduction.astrometry.wcs import TanSip
-from reduction.photometry.sorting import SourceKind
+from reduction.photometry.kinds import SourceKind
 from reduction.photometry.sourcetable import HEALPIX_ORDER, SourceFacts, SourceTable
 from reduction.refcat.pixels import nested_of
 

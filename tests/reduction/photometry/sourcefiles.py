@@ -7,7 +7,7 @@ import numpy as np
 from reduction.astrometry.wcs import TanSip
 from reduction.photometry import parquet
 from reduction.photometry.catalogue import Floats
-from reduction.photometry.sorting import SourceKind
+from reduction.photometry.kinds import SourceKind
 from reduction.photometry.sourcetable import HEALPIX_ORDER, Column, SourceFacts, SourceTable
 from reduction.refcat.pixels import nested_of
 

@@ -8,7 +8,7 @@ import pytest
 from reduction.image import Image
 from reduction.onsky import OnSky, put_on_sky, with_psf
 from reduction.photometry.catalogue import source_table
-from reduction.photometry.sorting import SourceKind
+from reduction.photometry.kinds import SourceKind
 from reduction.photometry.sourcetable import HEALPIX_ORDER, NO_CELL, SourceTable
 from reduction.refcat.geometry import separations_deg
 from reduction.refcat.pixels import nested_of

@@ -13,7 +13,7 @@ WIDE_PIX = 5.0
 def stars(
     n: int, seed: int = 1, shared: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return fluxes in circles, their noise, places and all light of some stars.
+    """Return fluxes in circles, the noise of rings, places and all light of some stars.
 
     A share of them has another star somewhere in the largest circle.
     """
@@ -24,8 +24,7 @@ def stars(
     beside = np.sqrt(rng.uniform(0, 1, n)) * RADII[-1]
     other = np.where(rng.uniform(size=n) < shared, rng.uniform(0.01, 0.2, n) * total, 0.0)
     np.add.at(rings, (np.arange(n), np.searchsorted(RADII, beside)), other)
-    noise = np.sqrt(np.cumsum(variance, axis=1))
-    return np.cumsum(rings, axis=1), noise, rng.uniform(0, 100, (n, 2)), total
+    return np.cumsum(rings, axis=1), np.sqrt(variance), rng.uniform(0, 100, (n, 2)), total
 
 
 def test_growth_is_told_within_its_error() -> None:
@@ -48,6 +47,17 @@ def test_unseen_stars_beside_most_of_the_stars_do_not_bend_the_curve(seed: int) 
 
     assert plain[BEST] < TRUE[BEST] - 0.005
     assert told.shares[BEST] == pytest.approx(TRUE[BEST], abs=0.0005)
+
+
+@pytest.mark.parametrize("uneven", [0.0, 0.02])
+def test_what_differs_from_star_to_star_is_told(uneven: float) -> None:
+    flux, error, places, _ = stars(600)
+    more = np.random.default_rng(7).normal(0, uneven, len(flux)) * flux[:, BEST]
+    flux[:, BEST + 1 :] += more[:, None]
+
+    told = growth_of(flux, error, places, WIDE_PIX)
+
+    assert told.scatter == pytest.approx(uneven, abs=0.003)
 
 
 def test_the_error_says_how_much_unseen_light_there_is() -> None:
@@ -89,7 +99,10 @@ def test_light_that_a_circle_misses_by_the_place_in_a_pixel_is_told() -> None:
     wide = growth_of(flux, error, places, WIDE_PIX)
 
     true = (TRUE[BEST] * total - missed) / total
+    ring = (TRUE[BEST + 1] * total - true * total) / (true * total)
     assert narrow.caught(places) == pytest.approx(true, abs=0.002)
+    assert narrow.beyond(places) == pytest.approx(ring, abs=0.003)
+    assert wide.beyond(places) == pytest.approx(TRUE[BEST + 1] / TRUE[BEST] - 1, abs=0.003)
     assert np.ptp(wide.caught(places)) == 0
     assert np.ptp(true) > 0.02
 

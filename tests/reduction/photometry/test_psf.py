@@ -9,10 +9,10 @@ from scipy.spatial import cKDTree
 from scipy.special import erf
 
 from reduction.image import Image
+from reduction.normal import MAD_TO_SIGMA
 from reduction.photometry.apertures import measure
 from reduction.photometry.detection import Detected, detect
 from reduction.photometry.psf import PsfFluxes, PsfModel, fit_psf, psf_fluxes
-from reduction.stats import MAD_TO_SIGMA
 from tests.reduction.photometry.stars import make_sky
 
 Floats = npt.NDArray[np.float64]

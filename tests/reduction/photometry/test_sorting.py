@@ -5,7 +5,8 @@ import numpy as np
 from reduction.flags import PixelFlag
 from reduction.photometry.apertures import measure
 from reduction.photometry.detection import detect
-from reduction.photometry.sorting import SourceKind, sort_sources, words_of
+from reduction.photometry.kinds import SourceKind
+from reduction.photometry.sorting import sort_sources
 from tests.reduction.photometry.stars import make_sky
 
 
@@ -81,8 +82,3 @@ def test_a_galaxy_seen_edge_on_is_no_trail(rng: np.random.Generator) -> None:
     k = int(np.argmin(np.hypot(found.sources.x - 250, found.sources.y - 250)))
     assert found.sources.b_pix[k] < 0.35 * found.sources.a_pix[k]
     assert kinds[k] == SourceKind.WIDE
-
-
-def test_kinds_have_words_and_what_is_not_known_has_none() -> None:
-    assert words_of(np.arange(5, dtype=np.uint8)) == [None, "star", "galaxy", "hit", "trail"]
-    assert words_of(np.array([1.0, np.nan], np.float32)) == ["star", None]

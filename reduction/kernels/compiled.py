@@ -1,0 +1,49 @@
+"""How inner loops are compiled, and loaded without the compiler where they have been."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+from llvmlite.binding import add_symbol  # type: ignore[import-untyped]
+from numba.core import config
+from numba.core.caching import FunctionCache
+from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+@functools.cache
+def _name_memory() -> None:
+    """Tell the linker of machine code where numba's memory of arrays is handled.
+
+    Numba tells it when it gets ready to compile.
+    """
+    for name, address in _nrt_python.c_helpers.items():
+        add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+
+
+class LoadedAlone(FunctionCache):
+    """Numba's cache of a function, which leaves the compiler where it is.
+
+    Numba loads all that it could compile with, scipy's linear algebra among it, before it looks
+    for what is compiled already: a third of a second and 80 MB that a process has no use for.
+    Whoever compiles loads it then.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401 - numba's own
+        """Return the machine code for a signature, None where there is none yet."""
+        _name_memory()
+        return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+
+def njit(*, cache: bool = False, **options: Any) -> Callable[[Loop], Loop]:  # noqa: ANN401
+    """Return numba's decorator; what it compiles is kept from run to run where `cache` says so."""
+
+    def compiled(function: Loop) -> Loop:
+        loop: Loop = numba.njit(**options)(function)
+        if cache and not config.DISABLE_JIT:  # type: ignore[attr-defined]
+            loop._cache = LoadedAlone(function)  # type: ignore[attr-defined, no-untyped-call]
+        return loop
+
+    return compiled

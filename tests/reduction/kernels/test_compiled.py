@@ -1,0 +1,44 @@
+"""Loops that are compiled already, in a process that compiles nothing."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from reduction.camera import Section
+from reduction.combine import CombineParams, combine
+from reduction.kernels import rows
+from reduction.readout import RawRows
+
+COMBINED = """
+import sys
+import numpy as np
+from tests.reduction.kernels.test_compiled import total_of_a_combination
+from reduction.kernels import rows
+words = np.arange(5, dtype=np.uint32)
+words.flags.writeable = False
+print(int(rows.sum_words(words)), total_of_a_combination())
+print(*(name for name in ("numba", "numba.np.arrayobj", "scipy.linalg") if name in sys.modules))
+"""
+
+
+def total_of_a_combination() -> float:
+    """Return the sum over a combination of five small frames of counts."""
+    frames = [(np.arange(48 * 64).reshape(48, 64) * (7 + i) % 997).astype("<u2") for i in range(5)]
+    sources = [RawRows(frame, Section(0, 48, 0, 64), False, False, 0.0) for frame in frames]
+    return float(combine(sources, params=CombineParams("sigma_clip", 3.0, 3.0)).data.sum())
+
+
+def test_loops_compiled_before_run_without_the_compiler() -> None:
+    words = np.arange(5, dtype=np.uint32)
+    words.flags.writeable = False
+    assert rows.sum_words(words) == 10  # compiled by now
+    total = total_of_a_combination()
+
+    done = subprocess.run(
+        [sys.executable, "-c", COMBINED], capture_output=True, text=True, check=True
+    )
+
+    figures, loaded = done.stdout.splitlines()
+    assert figures.split() == ["10", str(total)]
+    assert loaded == "numba"
