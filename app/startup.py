@@ -17,7 +17,14 @@ from app.services import accounts, courier, jobs, processes
 from app.services import settings as operational
 from app.supervisor import ROOT, Part, own_part
 
-WEB: Final = (sys.executable, "-m", "gunicorn", "-c", "python:app.web", "app:create_app()")
+WEB: Final = (
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "-c",
+    "python:app.web",
+    "app:create_app(is_served=True)",
+)
 WEB_GRACE_S: Final = 8.0
 EXAMPLE: Final = ROOT / "instance" / "config.example.toml"
 _EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - as settings name them

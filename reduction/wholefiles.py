@@ -72,7 +72,7 @@ def stage(
         Whether the SHA-256 of the content is taken on the way.
     behind : callable, optional
         Asked, when all pieces are written, for places in the file and what is to stand there
-        instead: what only the content tells. Not in a digest.
+        instead: what only the content tells. Not with a digest.
 
     Returns
     -------
@@ -83,7 +83,11 @@ def stage(
     ------
     OSError
         Where the disk is full, say; nothing is left behind.
+    ValueError
+        If a digest is to be taken of what is not final when it is written.
     """
+    if digest and behind is not None:
+        raise ValueError("a digest takes the bytes of a file in their order")
     sha256 = hashlib.sha256()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:

@@ -153,15 +153,15 @@ def _write_files(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 def _new_files(outcomes: Iterable[Outcome]) -> list[Row]:
     """Return the rows of files that were not known."""
-    ends: dict[tuple[int, str, str], Columns] = {}
+    ends: dict[tuple[str, str, str], Columns] = {}
     rows: list[Row] = []
     for outcome in outcomes:
         if outcome.known is None:
-            end = id(outcome.state), outcome.code, outcome.reason  # to hash an enum is slow
+            # By its text: to hash an enum is slow.
+            end = outcome.state.value, outcome.code, outcome.reason
             shared = ends.get(end)
             if shared is None:
-                state = str(outcome.state)
-                shared = ends[end] = {"state": state, "code": end[1], "reason": end[2]}
+                shared = ends[end] = dict(zip(("state", "code", "reason"), end, strict=True))
             seen, digest = outcome.seen, outcome.header_digest
             own = seen.path, seen.size, seen.mtime_ns, digest, outcome.content_sha256
             rows.append((shared, own))

@@ -11,6 +11,7 @@ from reduction.cards import FileHeaders
 from reduction.errors import ReductionError
 from reduction.frameinfo import FrameInfo, Origin
 from reduction.headers.extensions import name_of
+from reduction.headers.product import SOFTWARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _of_number(name: str, digits: int = 6) -> Callable[[FrameInfo], Guess | None
 
 def _gain(info: FrameInfo) -> Guess | None:
     """Return the gain of the pixels that are looked at: a product of ours is in electrons."""
-    if not info.level:
+    if info.writer != SOFTWARE:
         return _of_number("gain_e_per_adu")(info)
     gain = info.amplifiers[0].gain_e_per_adu if info.amplifiers else None
     return None if gain is None else Guess(f"{gain:.6g}")
@@ -119,7 +120,7 @@ def _gain(info: FrameInfo) -> Guess | None:
 
 def _saturation(info: FrameInfo) -> Guess | None:
     """Return the level of a raw frame; a product of ours has a flag at each pixel instead."""
-    return None if info.level else _of_number("saturation_adu")(info)
+    return None if info.writer == SOFTWARE else _of_number("saturation_adu")(info)
 
 
 def _band(info: FrameInfo) -> Guess | None:

@@ -50,10 +50,13 @@ def resolve(asker: User, target: Target, info: FrameInfo) -> Resolved:
 
 
 def _pointed_at(asker: User, wanted: str) -> int:
-    """Count frames of an object that whoever asked may see, wherever they say that it is."""
+    """Count frames of an object, that whoever asked may see, by where the telescope pointed."""
+    if not wanted:
+        return 0
     query = (
         select(Frame.object_name, func.count())
         .where(access.may_see(asker, Frame), _begins_as(wanted))
+        .where(Frame.ra_deg.is_not(None), Frame.position_role.is_distinct_from(_ROLE))
         .group_by(Frame.object_name)
     )
     found = db.session.execute(query).all()
@@ -91,8 +94,9 @@ def _squeezed(name: str) -> str:
 def _unknown(name: str, n_frames: int) -> str:
     if n_frames:
         return (
-            f"{counted(n_frames, 'frame')} of {name!r} say where the telescope pointed, not "
-            "where the object is: give its coordinates, 'RA Dec' in degrees or sexagesimal"
+            f"{counted(n_frames, 'frame')} of {name!r} "
+            f"{'says' if n_frames == 1 else 'say'} where the telescope pointed, not where the "
+            "object is: give its coordinates, 'RA Dec' in degrees or sexagesimal"
         )
     return (
         f"{name!r} is no object of this site's frames, and names cannot be looked up elsewhere "

@@ -181,7 +181,8 @@ def photometry_options(config: Config) -> PhotometryOptions:
     BadOptionError
         Where a value is not what its name takes.
     """
-    _moment(config), _targets(config)  # read where the image is known
+    _moment(config)  # which the image is needed to use
+    _targets(config)
     return PhotometryOptions(
         gain=_sure(config, "gain", 1.0, low=0, is_open=True),
         detect=_detect(config),

@@ -341,7 +341,7 @@ def test_names_are_known_from_headers_of_this_site_or_said_to_be_unknown(
     assert task.config["targets"] == [{"name": "SN 2026abc", "ra": 150.001, "dec": 20.002}]
     assert "'M 31' is no object of this site's frames" in text_of(task, "inspect.log")
     assert "give its coordinates" in text_of(task, "inspect.log")
-    assert "1 frame of 'NGC 2420' say" in text_of(task, "inspect.log")
+    assert "1 frame of 'NGC 2420' says" in text_of(task, "inspect.log")
 
 
 def test_a_mask_made_by_hand_hides_pixels_and_one_of_another_size_is_refused(
