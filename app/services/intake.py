@@ -153,12 +153,12 @@ class Intake:
         for step in steps:
             there = [*outcomes]
             left = iter(there)
-            while not self._is_done(step, left):
+            while not self._take(step, left):
                 pass
             outcomes = [outcome for outcome in there if outcome.state is _REGISTERED]
         return outcomes
 
-    def _is_done(self, step: _Step, outcomes: Iterator[Outcome]) -> bool:
+    def _take(self, step: _Step, outcomes: Iterator[Outcome]) -> bool:
         """Take a step with each file, up to the first that fails; tell whether none did."""
         outcome: Outcome
         try:

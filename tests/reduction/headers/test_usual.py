@@ -157,6 +157,20 @@ def test_frame_that_tells_its_time_otherwise_is_not_taken_for_one_of_its_series(
     assert [repr(info) for info in series] == [repr(info) for info in alone]
 
 
+def answers_heard(monkeypatch: pytest.MonkeyPatch) -> list[FrameInfo | None]:
+    """Forget every form; return what the quick way answers from now on, as it does."""
+    forget_layouts()
+    answers: list[FrameInfo | None] = []
+    real = Usual.read
+
+    def listening(self: Usual, cards: Cards, now: datetime) -> FrameInfo | None:
+        answers.append(real(self, cards, now))
+        return answers[-1]
+
+    monkeypatch.setattr(Usual, "read", listening)
+    return answers
+
+
 @pytest.mark.parametrize(
     "times",
     [
@@ -171,15 +185,7 @@ def test_frame_that_tells_its_time_otherwise_is_not_taken_for_one_of_its_series(
 def test_times_told_again_are_no_reason_to_ask_all_rules(
     monkeypatch: pytest.MonkeyPatch, times: dict[str, object]
 ) -> None:
-    forget_layouts()
-    answers: list[FrameInfo | None] = []
-    real = Usual.read
-
-    def listening(self: Usual, cards: Cards, now: datetime) -> FrameInfo | None:
-        answers.append(real(self, cards, now))
-        return answers[-1]
-
-    monkeypatch.setattr(Usual, "read", listening)
+    answers = answers_heard(monkeypatch)
     said = {name: (value, "") for name, value in times.items()}
 
     frames = [told({**said, "AIRMASS": (1.0 + i / 10, "")}) for i in range(5)]
@@ -193,15 +199,7 @@ def test_times_told_again_are_no_reason_to_ask_all_rules(
 
 
 def test_rules_are_not_asked_once_a_form_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_layouts()
-    answers: list[FrameInfo | None] = []
-    real = Usual.read
-
-    def listening(self: Usual, cards: Cards, now: datetime) -> FrameInfo | None:
-        answers.append(real(self, cards, now))
-        return answers[-1]
-
-    monkeypatch.setattr(Usual, "read", listening)
+    answers = answers_heard(monkeypatch)
 
     frames = [told({"DATE-OBS": (f"2025-11-20T23:00:{i:02}.0", "")}) for i in range(10)]
 
