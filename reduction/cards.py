@@ -12,6 +12,7 @@ from reduction.layouts import (
     MAX_REMEMBERED,
     NO_VALUE,
     Layout,
+    changes_text,
     layout_of,
     lines_text,
     recent,
@@ -345,11 +346,6 @@ class FileHeaders(NamedTuple):
         if len(self.hdus) > 1 or not layout.plain or layout.n_bytes > MAX_REMEMBERED:
             return None
         return layout, changes_text(cards.changed())
-
-
-def changes_text(changed: Mapping[int, bytes]) -> str:
-    """Return what `changed_text` is told of the cards that differ, by their numbers."""
-    return "\n".join([f"{i} {text_of_card(card)}" for i, card in changed.items()])
 
 
 def changed_text(first: str, changes: str) -> str:

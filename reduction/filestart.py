@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reduction.cards import Cards, FileHeaders, HduHeader
-from reduction.cardvalues import text_of_card
 from reduction.guard import LIMITS, HduLayout, Limits, only_layout
 from reduction.layouts import Layout, Plan, recent
 
@@ -64,9 +63,7 @@ class FileStart(NamedTuple):
     @property
     def changes(self) -> str:
         """As `FileHeaders.changes` has it, where this is the file's only header."""
-        plan = self.plan
-        told = zip(plan.numbers, self.cards, plan.firsts, strict=True)
-        return "\n".join([f"{i} {text_of_card(card)}" for i, card, first in told if card != first])
+        return self.plan.changes(self.cards)
 
     def headers(self, limits: Limits = LIMITS) -> FileHeaders | None:
         """Return the headers of the file; None where `fitsio.read_headers` has to look at it."""

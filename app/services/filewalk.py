@@ -66,7 +66,10 @@ class Walk:
         self._real_root = os.path.realpath(self.root)
 
     def files(self) -> Iterator[list[Seen]]:
-        """Yield the files to look at folder by folder, in no order; links after the files."""
+        """Yield the files to look at, a folder at a time by name; links after the files.
+
+        Nights follow each other so, and rows of what is alike come to lie beside each other.
+        """
         links: list[Seen] = []
         folders = [self.folder]
         while folders:
@@ -88,7 +91,7 @@ class Walk:
                     images.append(entry)
                 else:
                     self.ignored += 1
-            folders += sorted(inner)
+            folders += sorted(inner, reverse=True)
             yield self._stats(below, images)
         yield sorted(links, key=attrgetter("path"))
 

@@ -178,12 +178,10 @@ class _Form:
         """Return the values of the fields; None where any is written, or meant, in another way."""
         if self._alike_of(raw) != self._alike:
             return None
-        values: list[Any] = []
-        for parse, text in zip(self._parses, self._values_of(raw), strict=True):
-            value = parse(text)
-            if value is None:
-                return None
-            values.append(value)
+        told = zip(self._parses, self._values_of(raw), strict=True)
+        values: list[Any] = [parse(text) for parse, text in told]
+        if None in values:
+            return None
         values.append(None)
         found: tuple[Any, ...] = self._order(values)
         return found

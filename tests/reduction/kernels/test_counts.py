@@ -100,7 +100,8 @@ def test_any_stack_of_raw_counts_combines_as_numpy_says(
     value, variance, count = expected(values, method, *thresholds, noise)
     agree = result.count == count
     assert np.mean(agree) > 0.999  # a verdict may hang on the last bit of a double
-    np.testing.assert_allclose(result.data[agree], value[agree], rtol=2e-6, atol=1e-4)
+    # Sums are taken in single precision about the first frame's value, which may be saturated.
+    np.testing.assert_allclose(result.data[agree], value[agree], rtol=2e-6, atol=65535 / 2**23)
     np.testing.assert_allclose(result.variance[agree], variance[agree], rtol=2e-4, atol=1e-4)
 
 
