@@ -1,7 +1,10 @@
 """How inner loops are compiled, and loaded without the compiler where they have been."""
 
 import functools
+import hashlib
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -11,6 +14,28 @@ from numba.core.caching import FunctionCache
 from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+_IMPORTED = re.compile(rb"^from reduction\.kernels\.(\w+) import", re.MULTILINE)
+
+
+@functools.cache
+def digest_of(path: Path) -> str:
+    """Return a digest of a kernel's file and of the kernels it imports, whose loops enter its own.
+
+    Parameters
+    ----------
+    path : Path
+        The file; what it imports lies beside it.
+
+    Raises
+    ------
+    OSError
+        If one cannot be read.
+    """
+    source = path.read_bytes()
+    imported = [path.with_name(f"{name.decode()}.py") for name in _IMPORTED.findall(source)]
+    parts = [source, *[digest_of(other).encode() for other in imported]]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 @functools.cache
@@ -28,8 +53,13 @@ class LoadedAlone(FunctionCache):
 
     Numba loads all that it could compile with, scipy's linear algebra among it, before it looks
     for what is compiled already: a third of a second and 80 MB that a process has no use for.
-    Whoever compiles loads it then.
+    Whoever compiles loads it then. What is compiled is good as long as the loops it was made of
+    are the same; numba asks for the time of change of one file alone.
     """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._cache_file._source_stamp = digest_of(Path(function.__code__.co_filename))
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401 - numba's own
         """Return the machine code for a signature, None where there is none yet."""
@@ -43,7 +73,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Loop], Loop]:  # n
     def compiled(function: Loop) -> Loop:
         loop: Loop = numba.njit(**options)(function)
         if cache and not config.DISABLE_JIT:  # type: ignore[attr-defined]
-            loop._cache = LoadedAlone(function)  # type: ignore[attr-defined, no-untyped-call]
+            loop._cache = LoadedAlone(function)  # type: ignore[attr-defined]
         return loop
 
     return compiled

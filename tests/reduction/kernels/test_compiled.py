@@ -9,6 +9,8 @@ import numpy as np
 
 from reduction.camera import Section
 from reduction.combine import CombineParams, combine
+from reduction.kernels import counts
+from reduction.kernels.compiled import digest_of
 from reduction.readout import RawRows
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
@@ -44,3 +46,24 @@ def test_loops_compiled_before_run_without_the_compiler(tmp_path: Path) -> None:
     assert compiling[0].split() == loading[0].split() == ["10", str(total_of_a_combination())]
     assert "numba.np.arrayobj" in compiling[1]
     assert loading[1] == "numba"
+
+
+def test_a_loop_is_compiled_anew_where_one_it_uses_has_changed(tmp_path: Path) -> None:
+    inner, middle, outer, other = (tmp_path / f"{name}.py" for name in ("a", "b", "c", "d"))
+    inner.write_text("ONE = 1\n")
+    middle.write_text("from reduction.kernels.a import ONE\n")
+    outer.write_text("import numpy\nfrom reduction.kernels.b import (\n    ONE,\n)\n")
+    other.write_text("ONE = 1\n")
+    before = {path: digest_of(path) for path in (middle, outer, other)}
+
+    inner.write_text("ONE = 2\n")
+    digest_of.cache_clear()
+
+    changed = [path.name for path, digest in before.items() if digest_of(path) != digest]
+    assert changed == ["b.py", "c.py"]
+
+
+def test_what_is_kept_of_a_loop_is_told_by_the_loops_it_uses() -> None:
+    kept = counts.combine_counts._cache._cache_file  # type: ignore[attr-defined]
+
+    assert kept._source_stamp == digest_of(Path(counts.__file__))
