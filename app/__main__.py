@@ -93,7 +93,8 @@ def run_all(settings: config.Config, *, with_demo: bool) -> None:
         password = startup.prepare_database(app, settings)
         first_user = _first_user(password)
         say_all(first_user)  # now already: the start may fail, and this is kept nowhere
-        crew = Supervisor(startup.parts(settings), startup.environment(settings))
+        environment = startup.environment(settings)
+        crew = Supervisor(startup.parts(settings), environment, _tell, must_stop.is_urgent)
         crew.run(must_stop, Watch(crew, settings, with_demo=with_demo, last_words=first_user))
         startup.give_back(app, settings)
         say("stopped")
@@ -109,6 +110,12 @@ def say_all(lines: Sequence[str]) -> None:
     """Tell several lines."""
     for line in lines:
         say(line)
+
+
+def _tell(text: str) -> None:
+    """Tell whoever started the program, and the log."""
+    log.info("%s", text)
+    say(text)
 
 
 def say(text: str) -> None:

@@ -1,6 +1,7 @@
 """Commands for the server's keeper: ``flask scan``, ``simulate``, ``user``, ``token``."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,8 +103,13 @@ def simulate(seed: int | None, night: datetime | None, *, small: bool) -> None:
         params = replace(params, night=night.date())
     with _refusals():
         truth = simulation.simulate(params)
+    made = counted(len(truth.frames), "file")
     click.echo(
-        f"{counted(len(truth.frames), 'file')} in {truth.raw_folder}; their truth in {truth.folder}"
+        f"{made} in {truth.raw_folder}; their truth in {truth.folder}\n"
+        "Next, for astrometry and zero points, load the stars of its sky (in place of those of an "
+        "earlier one):\n"
+        f"  flask --app app refcat load {shlex.quote(str(truth.refcat))} "
+        "--name demo --preset simulated"
     )
 
 

@@ -62,6 +62,9 @@ SETTINGS: Final = (
     _fixed("workers", 2, "worker processes that reduce frames"),
     _fixed("web_threads", 64, "threads of the web server; each open live page holds one"),
     _fixed("worker_memory_mb", 8192, "memory limit of one job, MB"),
+    _fixed(
+        "stop_wait_s", 60, "a running job may take so long to end when the program stops, seconds"
+    ),
     _fixed("trusted_proxies", 0, "reverse proxies in front whose forwarded headers are believed"),
     Setting("site", "name", "Observatory", "name of the observatory, on pages and in products"),
     Setting("site", "latitude_deg", 0.0, "site latitude, degrees"),
@@ -130,6 +133,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "server.workers": (0, 1000),
     "server.web_threads": (2, 10_000),
     "server.worker_memory_mb": (256, 1 << 30),
+    "server.stop_wait_s": (0, 86_400),
     "server.trusted_proxies": (0, 10),
     "site.latitude_deg": (-90, 90),
     "site.longitude_deg": (-360, 360),
@@ -213,6 +217,7 @@ class Config:
     workers: int
     web_threads: int
     worker_memory_mb: int
+    stop_wait_s: int
     trusted_proxies: int
     secret_key: str
     smtp_password: str = ""

@@ -26,6 +26,7 @@ WEB: Final = (
     "app:create_app(is_served=True)",
 )
 WEB_GRACE_S: Final = 8.0
+IDLE_GRACE_S: Final = 3.0  # a worker without a job needs a moment to end, too
 EXAMPLE: Final = ROOT / "instance" / "config.example.toml"
 _EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - as settings name them
 PORT_PATIENCE_S: Final = 5.0  # what a killed runner leaves is gone within this time
@@ -143,8 +144,9 @@ def parts(settings: config.Config) -> list[Part]:
     another that is gone, the next start takes back.
     """
     queue = [] if settings.redis_url else [_queue_server(settings)]
+    wait_s = max(IDLE_GRACE_S, float(settings.stop_wait_s))
     workers = [
-        own_part(f"worker {number}", "worker", stage=1, grace_s=10.0)
+        own_part(f"worker {number}", "worker", stage=1, grace_s=wait_s)
         for number in range(1, settings.workers + 1)
     ]
     return [

@@ -17,6 +17,7 @@ from app.services import processes
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.1
+PATIENCE_S: Final = 5.0  # after so long, what is waited for is told; without work it takes less
 SHORTEST_PAUSE_S: Final = 0.2  # before a part that died is started again
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 5.0  # a part that lived so long is not failing over and over
@@ -52,10 +53,15 @@ class Part:
 
 @dataclass(slots=True)
 class Supervisor:
-    """The parts, and the environment each of them is started with."""
+    """The parts, and the environment each of them is started with.
+
+    `say` is told what stopping waits for, `must_hurry` whether somebody will not wait any longer.
+    """
 
     parts: Sequence[Part]
     environment: Mapping[str, str] = field(default_factory=dict)
+    say: Callable[[str], None] = log.info
+    must_hurry: Callable[[], bool] = bool
 
     def run(self, must_stop: Callable[[], bool], each_look: Callable[[], None]) -> None:
         """Keep every part alive until told to stop; then stop them, the last started first."""
@@ -114,7 +120,24 @@ class Supervisor:
                 _signal(part, signal.SIGTERM)
             told_at = time.monotonic()
             for part in alive:
-                _wait_or_kill(part, told_at + part.grace_s)
+                self._wait_or_kill(part, told_at)
+
+    def _wait_or_kill(self, part: Part, told_at: float) -> None:
+        """Wait until a part has ended; kill it after its grace, or when somebody is in a hurry."""
+        is_told = False
+        while part.is_alive():
+            waited_s = time.monotonic() - told_at
+            if waited_s > part.grace_s or self.must_hurry():
+                _kill(part, "at once" if self.must_hurry() else f"after {part.grace_s:g} s")
+            elif waited_s > PATIENCE_S and not is_told:
+                is_told = True
+                self.say(
+                    f"waiting for {part.name} to end what it does, {part.grace_s:g} s at most; "
+                    "another signal (Ctrl-C) ends it at once"
+                )
+            else:
+                time.sleep(LOOK_S / 2)
+        log.info("%s stopped", part.name)
 
 
 def _ending(code: int) -> str:
@@ -128,16 +151,12 @@ def _signal(part: Part, number: signal.Signals) -> None:
         part.process.send_signal(number)
 
 
-def _wait_or_kill(part: Part, until: float) -> None:
+def _kill(part: Part, when: str) -> None:
     if part.process is None:
         return
-    try:
-        part.process.wait(max(until - time.monotonic(), 0.0))
-    except subprocess.TimeoutExpired:
-        log.warning("%s did not stop in %g s, killed", part.name, part.grace_s)
-        part.process.kill()
-        part.process.wait()
-    log.info("%s stopped", part.name)
+    log.warning("%s did not stop by itself, killed %s", part.name, when)
+    part.process.kill()
+    part.process.wait()
 
 
 def lock(path: Path) -> IO[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.db import db
 from app.errors import AppError, InvalidRequestError
 from app.models import Preset, Task
-from app.services import presets, task_config, task_files, tasks
+from app.services import presets, task_config, task_files, task_parameters, tasks
 from app.wording import counted
 
 preset = AppGroup("preset", help="Named configurations tasks may start from.")
@@ -49,6 +49,8 @@ def save_preset(name: str, config: str) -> None:
             raise InvalidRequestError(f"CONFIG is not JSON: {error}") from error
         made = presets.save(name, task_config.checked(values), by=None)
     click.echo(f"{made.id} {made.name}: {json.dumps(made.config)}")
+    for doubt in task_parameters.unknown(made.config):
+        click.echo(doubt, err=True)
 
 
 @preset.command("delete")

@@ -13,8 +13,7 @@ from app.jobs.task_image import MASK, custom_mask, open_picture, several_told
 from app.jobs.task_log import StepLog
 from app.jobs.task_outputs import put_fits
 from app.models import User
-from app.services import catalogue_choice, task_targets
-from app.services.reference_data import FILTERS
+from app.services import catalogue_choice, task_filters, task_targets
 from app.services.task_targets import Resolved
 from reduction.errors import BadFrameError
 from reduction.flags import PixelFlag
@@ -222,11 +221,9 @@ def band_of(given: str | None, picture: Picture) -> str:
     told = given or picture.info.band
     if told is None or is_open(told):
         return task_stars.USUAL_BAND
-    band = canonical_band(told)
-    if given and not task_stars.is_known(band):
-        known = " ".join(FILTERS)
-        raise BadFrameError(f"filter: {given!r} is none that is known here; it is one of {known}")
-    return band
+    if given and (why := task_filters.refusal(given)):
+        raise BadFrameError(why)
+    return canonical_band(told)
 
 
 def when_of(given: str | None, picture: Picture) -> datetime | None:

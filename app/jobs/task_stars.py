@@ -9,7 +9,6 @@ import numpy as np
 from app.errors import InvalidRequestError, NotFoundError
 from app.services import online_catalogues, refcats, reference_stars
 from app.services.online_catalogues import Say
-from app.services.reference_data import FILTERS
 from reduction.astrometry.wcs import TanSip
 from reduction.headers.bands import canonical_band
 from reduction.oneimage.options import BadOptionError
@@ -129,12 +128,6 @@ def _stored(name: str) -> str:
 def _loaded(name: str) -> str:
     """Return a catalogue's name without what tells that its stars were fetched."""
     return name.removesuffix(refcats.FETCHED)
-
-
-def is_known(band: str) -> bool:
-    """Tell whether a band is one of those images are calibrated in, or of a catalogue here."""
-    is_named = band in FILTERS or any(band in entry["aliases"] for entry in FILTERS.values())
-    return is_named or bool(refcats.leading_to(band, usual_system(band)))
 
 
 def _covers(name: str, place: tuple[float, float]) -> bool:

@@ -16,7 +16,7 @@ from app.jobs.task_log import StepLog, step_log
 from app.jobs.task_photometry import photometry
 from app.jobs.task_stack import stack
 from app.models import Task, TaskStep
-from app.services import task_files, tasks
+from app.services import task_files, task_parameters, tasks
 from reduction.errors import ReductionError
 from reduction.oneimage.options import is_timed
 
@@ -74,6 +74,8 @@ def _run(context: JobContext, task: Task, folder: Path, step: TaskStep) -> dict[
     with step_log(path, context.log, is_timed=bool(config.get("timing"))) as log:
         try:
             is_timed(config)
+            for doubt in task_parameters.unknown(config):
+                log.doubt(doubt)
             gains = _steps(context, task)[step](folder, config, log)
             context.look_again()
         except (ReductionError, AppError, MemoryError, OSError) as error:

@@ -39,6 +39,20 @@ class ForkingWorker(Worker):
         super().__init__([queue], connection=queue.connection, **options)
         self._application = application
         self._parent = os.getpid()
+        self._in_hand = ""
+
+    def execute_job(self, job: QueuedJob, queue: Queue) -> None:
+        """Run one delivery; the worker then knows what it has in hand, without asking anybody."""
+        self._in_hand = f"job {job.id.removeprefix('j').partition('-')[0]}"
+        try:
+            super().execute_job(job, queue)
+        finally:
+            self._in_hand = ""
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Say what is waited for: RQ's worker, told to stop, lets its work end first."""
+        if self._in_hand:
+            log.info("worker %s ends %s before it stops", self.name, self._in_hand)
 
     def main_work_horse(self, job: QueuedJob, queue: Queue) -> None:
         """Run one delivery in the fork, which ends with it."""

@@ -10,7 +10,7 @@ from flask import Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 
 from app.api.parsing import Fields
-from app.pages.base import blueprint
+from app.pages.base import blueprint, refuse_unknown
 from app.pages.people import staff
 from app.services import audit
 
@@ -24,6 +24,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would c
 def show_audit_log() -> ResponseReturnValue:
     """Show who changed what, newest first, or send it as CSV."""
     staff()
+    refuse_unknown((*_FILTERS, "before", "format"))
     asked = Fields(request.args)
     filters = _filters(asked)
     if asked.text("format") == "csv":

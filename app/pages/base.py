@@ -1,6 +1,6 @@
 """What every page shares: the blueprint, security headers, times, and how refusals look."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from app.api import throttle
 from app.api.auth import csrf_token, user_or_none
 from app.errors import AppError, InvalidRequestError, NotAuthenticatedError
-from app.services import settings
+from app.services import health, settings
 from app.services.quality import MARKS
 from app.services.texts import storable
 
@@ -99,6 +99,7 @@ def _page_context() -> dict[str, Any]:
         "csrf_token": csrf_token,
         "quality_meaning": MARKS.get,
         "site_name": lambda: _snapshot().text("site.name"),
+        "not_ready": health.trouble,
     }
 
 
@@ -161,6 +162,36 @@ def row_number(text: str) -> int:
     if not 0 <= number < 1 << 63:
         raise ValueError(text)
     return number
+
+
+def asked_row(name: str) -> int | None:
+    """Return the row a page goes on from, None where the query does not say.
+
+    Raises
+    ------
+    InvalidRequestError
+        If it is no number of a row.
+    """
+    text = request.args.get(name, "").strip()
+    try:
+        return row_number(text) if text else None
+    except ValueError as error:
+        raise InvalidRequestError(
+            **{name: "must be taken from a link of the page before"}
+        ) from error
+
+
+def refuse_unknown(known: Collection[str]) -> None:
+    """Refuse a query with a parameter the page does not know: it would answer another question.
+
+    Raises
+    ------
+    InvalidRequestError
+        With those that it knows.
+    """
+    if unknown := sorted(set(request.args) - set(known)):
+        names = ", ".join(sorted(known))
+        raise InvalidRequestError(**{unknown[0]: f"there is no such parameter; these are: {names}"})
 
 
 def own_address(text: str | None) -> str | None:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from app.api.auth import current_user
 from app.errors import InvalidRequestError
 from app.models import Block, BlockKind
-from app.pages.base import back, blueprint, row_number
+from app.pages.base import asked_row, back, blueprint, refuse_unknown
 from app.pages.nights import Told, parse_night, told
 from app.services import access, audit, blocks, lineage, nights, plan
 from app.services.sky_columns import LEFT_OUT
@@ -20,10 +20,9 @@ from app.wording import counted
 def show_blocks() -> ResponseReturnValue:
     """List blocks, newest first."""
     user = current_user()
+    refuse_unknown(("kind", "night", "before"))
     kind, night = request.args.get("kind") or None, _day("night")
-    rows = nights.block_rows(
-        user, kind=kind, night=night, before_id=request.args.get("before", type=row_number)
-    )
+    rows = nights.block_rows(user, kind=kind, night=night, before_id=asked_row("before"))
     shown = {"rows": rows, "kind": kind, "night": night, "kinds": list(BlockKind)}
     if request.headers.get("HX-Target") == "blocks":
         return render_template("parts/block_rows.html", **shown)

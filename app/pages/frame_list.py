@@ -11,7 +11,7 @@ from app.api.auth import current_user
 from app.api.parsing import Fields
 from app.errors import InvalidRequestError
 from app.models import User
-from app.pages.base import blueprint
+from app.pages.base import blueprint, refuse_unknown
 from app.pages.nights import LEVELS, level_of
 from app.services import listing
 from app.services.quality import MARKS
@@ -76,10 +76,8 @@ def _filters(asked: Fields) -> dict[str, str]:
 
 def _asked() -> Fields:
     """Return the parameters of the request; one that is not known, or no format, is refused."""
+    refuse_unknown(_KNOWN)
     given = {name: v[0] if len(v) == 1 else v for name, v in request.args.lists()}
-    if unknown := sorted(set(given) - _KNOWN):
-        known = ", ".join(sorted(_KNOWN))
-        raise InvalidRequestError(**{unknown[0]: f"there is no such parameter; these are: {known}"})
     asked = Fields(given)
     if "format" in given and asked.text("format") not in _FORMATS:
         raise InvalidRequestError(format=f"must be one of {', '.join(_FORMATS)}")

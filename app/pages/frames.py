@@ -24,6 +24,7 @@ from app.services import (
 )
 from app.services.calibration_key import MEMBER_KINDS
 from app.services.orders import Selection
+from app.services.sky_groups import SOLVED
 from reduction import preview
 
 # What is shown of a frame's translated header, in this order, and what people call it.
@@ -69,6 +70,7 @@ def show_frame(frame_id: int) -> ResponseReturnValue:
         "frame.html",
         frame=frame,
         problems=nights.problems_of(frame),
+        steps=_steps(frame),
         values=_values(frame),
         cards=cards,
         header_problem=header_problem,
@@ -83,6 +85,16 @@ def show_frame(frame_id: int) -> ResponseReturnValue:
         not_reduced=block_members.refusal(frame, BlockKind.SCI),
         acts=audit.of(frame),
     )
+
+
+def _steps(frame: Frame) -> list[str]:
+    """Return what was done with a frame: calibrations, which its header names, and on the sky."""
+    on_sky = {
+        "sources": frame.n_sources is not None,
+        "astrometry": frame.sky_state == SOLVED,
+        "zero point": frame.zero_point_mag is not None,
+    }
+    return [*frame.steps_done, *(step for step, is_done in on_sky.items() if is_done)]
 
 
 def _may_be_reduced(user: User, frame: Frame) -> bool:

@@ -20,8 +20,9 @@ def healthz() -> ResponseReturnValue:
     parts = {"web": 1, **health.parts()}
     missing = [name for name, alive in parts.items() if not alive]
     if missing:
+        why = health.trouble(parts)
         return jsonify(
-            status="incomplete", missing=missing, **parts, raw=_raw()
+            status="incomplete", missing=missing, detail=why, **parts, raw=_raw()
         ), HTTPStatus.SERVICE_UNAVAILABLE
     return jsonify(status="ok", **parts, raw=_raw())
 

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from app.api.auth import current_user
 from app.models import OPEN_STATES, Job, JobState
 from app.pages.base import back, blueprint
-from app.services import jobs, nights, operations, shortfalls
+from app.services import health, jobs, nights, operations, shortfalls
 
 _ENDED_SHOWN: Final = 50
 _LOG_TAIL_BYTES: Final = 256 << 10
@@ -24,10 +24,16 @@ def show_jobs() -> ResponseReturnValue:
         "waiting": operations.queued(user),
         "ended": ended,
         "missing": shortfalls.of_blocks(user, _blocks_done(ended)),
-        "doing": operations.running_step(user),
+        "doing": _doing(operations.running_step(user)),
+        "trouble": health.trouble(),
     }
     name = "parts/jobs.html" if request.headers.get("HX-Target") == "jobs" else "jobs.html"
     return render_template(name, **shown)
+
+
+def _doing(step: str) -> str:
+    """Return what is being done in the words of the page: `IDLE` is those of an API's clients."""
+    return "nothing runs; workers are ready" if step == operations.IDLE else step
 
 
 @blueprint.get("/jobs/<int:job_id>/")

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from app import config, paths
 from app.api.auth import current_user
 from app.errors import InvalidRequestError, NotFoundError
-from app.pages.base import back, blueprint, row_number
+from app.pages.base import asked_row, back, blueprint, refuse_unknown
 from app.services import ingest, nights, plan, quality, raw_files, settings, shortfalls, trends
 from app.services.frames import FrameFilters
 from app.wording import counted
@@ -23,6 +23,7 @@ NOTHING_DUE: Final = (
     "Nothing is due: what can be processed is. The plan says why a frame is in no block."
 )
 LEVELS: Final = {"0": "raw", "1": "masters", "2": "reduced"}
+_FILTERS: Final = ("name_has", "kind", "level", "mark", "problems", "after")
 _LEVEL_WORDS: Final = {"raw": "0", "master": "1", "masters": "1", "reduced": "2"}
 
 
@@ -79,6 +80,7 @@ def sources() -> dict[str, Any]:
 def show_night(name: str) -> ResponseReturnValue:
     """Show the frames of a night; for a script of ours, only their table."""
     user = current_user()
+    refuse_unknown(_FILTERS)
     night = None if name == UNDATED else parse_night(name)
     page = nights.page_of(
         user,
@@ -86,7 +88,7 @@ def show_night(name: str) -> ResponseReturnValue:
         _filters(),
         problems_only="problems" in request.args,
         mark=request.args.get("mark"),
-        after_id=request.args.get("after", type=row_number),
+        after_id=asked_row("after"),
     )
     shown = {
         "page": page,
@@ -95,6 +97,8 @@ def show_night(name: str) -> ResponseReturnValue:
         "night": night,
         "filters": request.args,
         "level": _level(),
+        "levels": LEVELS,
+        "facets": nights.facets(user, night, level=_level(), kind=request.args.get("kind", "")),
     }
     if request.headers.get("HX-Target") == "frames":
         return render_template("parts/night_frames.html", **shown)
@@ -103,8 +107,7 @@ def show_night(name: str) -> ResponseReturnValue:
         "night.html",
         before=before,
         after=after,
-        facets=nights.facets(user, night),
-        levels=LEVELS,
+        lost=raw_files.beside_night(user, night) if night else [],
         marks=quality.counts_of_night(user, night),
         has_trends=night is not None and trends.has_any(user, night),
         **shown,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,8 +10,10 @@ from flask.typing import ResponseReturnValue
 from app.api.auth import current_user
 from app.errors import InvalidRequestError, NotAllowedError
 from app.models import User
-from app.pages.base import blueprint
+from app.pages.base import blueprint, refuse_unknown
 from app.services import access, accounts, invitations, people, settings
+
+_FILTERS: Final = ("q", "role", "state")
 
 
 def staff() -> User:
@@ -24,11 +27,13 @@ def staff() -> User:
 @blueprint.get("/people/")
 def show_people() -> ResponseReturnValue:
     """List everyone with an account, or who fits a search."""
-    return _page(staff(), {})
+    by = staff()
+    refuse_unknown(_FILTERS)
+    return _page(by, {})
 
 
 def _page(by: User, wrong: Mapping[str, str]) -> str:
-    asked = {name: request.args.get(name, "").strip() for name in ("q", "role", "state")}
+    asked = {name: request.args.get(name, "").strip() for name in _FILTERS}
     return render_template(
         "people.html",
         people=people.search(by, asked["q"], role=asked["role"], state=asked["state"]),

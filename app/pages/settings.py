@@ -12,6 +12,7 @@ from app.config import OPERATIONAL, Setting
 from app.db import transaction
 from app.errors import InvalidRequestError, NotAllowedError
 from app.pages.base import blueprint
+from app.pages.settings_titles import ITEMS, SECTIONS
 from app.services import quality, settings
 
 
@@ -30,6 +31,8 @@ def _page(wrong: Mapping[str, str]) -> str:
     return render_template(
         "settings.html",
         sections=sections,
+        section_titles=SECTIONS,
+        titles=ITEMS,
         values=settings.snapshot().values,
         typed=request.form,
         wrong=wrong,

@@ -1,7 +1,8 @@
 """A place on the sky over all nights: the form, what was found there, and how bright it was."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -16,10 +17,12 @@ from app.api.cone_query import DEFAULT_ARCSEC, ConeQuery
 from app.errors import InvalidRequestError
 from app.pages.base import blueprint
 from app.services.cone import MOST_ARCSEC, Found, Looked
+from app.services.star_groups import Star, stars_in
 from reduction.photometry.kinds import words_of
 
 _ASKED: Final = ("ra", "dec", "radius", "band", "start", "end")
 _SHOWN: Final = 500  # frames in the table of the page
+_OTHERS_SHOWN: Final = 6  # stars beside the one that is meant
 _KINDS: Final = {
     "galaxy": "Wider than a star: a galaxy, or stars that are not parted",
     "hit": "Sharper than a star: a cosmic ray, or a hot pixel",
@@ -29,7 +32,7 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FrameLine:
-    """A frame that was searched, and the source on it that is nearest to the place."""
+    """A frame that was searched, and what it has of the star that is meant."""
 
     frame: Looked
     n_found: int
@@ -58,13 +61,18 @@ def _page(
     query: ConeQuery | None = None,
     found: Found | None = None,
 ) -> str:
+    stars = stars_in(found, query.ra_deg, query.dec_deg) if found and query else []
     return render_template(
         "sources.html",
         asked={name: asked.get(name, "") for name in _ASKED},
         wrong=wrong or {},
         query=query,
         found=found,
-        lines=_lines(found)[:_SHOWN] if found is not None else [],
+        lines=_lines(found, stars[:1])[:_SHOWN] if found is not None else [],
+        stars=stars,
+        others=[star for star in stars[1:] if star.n_frames > 1][:_OTHERS_SHOWN],
+        place_of=partial(_place_of, asked),
+        numbers=_numbers(found, stars[:1]),
         links=_links(asked, found),
         default_arcsec=DEFAULT_ARCSEC,
         most_arcsec=MOST_ARCSEC,
@@ -85,13 +93,28 @@ def _links(asked: Mapping[str, str], found: Found | None) -> dict[str, str]:
     return links
 
 
-def _lines(found: Found) -> list[FrameLine]:
+def _lines(found: Found, meant: Sequence[Star]) -> list[FrameLine]:
     counts = np.bincount(found.frame_of, minlength=len(found.looked))
-    firsts = np.cumsum(counts) - counts
+    rows = {int(found.frame_of[row]): row for star in meant for row in star.rows}
     return [
-        FrameLine(frame, int(n), _row(found, int(at)) if n else None)
-        for frame, n, at in zip(found.looked, counts, firsts, strict=True)
+        FrameLine(frame, int(n), _row(found, rows[at]) if at in rows else None)
+        for at, (frame, n) in enumerate(zip(found.looked, counts, strict=True))
     ]
+
+
+def _numbers(found: Found | None, meant: Sequence[Star]) -> dict[int, int]:
+    """Return which source of each frame, by its number, is the star that is meant."""
+    if found is None:
+        return {}
+    rows = [row for star in meant for row in star.rows]
+    frames = (found.looked[found.frame_of[row]].id for row in rows)
+    return dict(zip(frames, found.columns["number"][rows].tolist(), strict=True))
+
+
+def _place_of(asked: Mapping[str, str], star: Star) -> str:
+    """Return the address of the same search around another star."""
+    place = {"ra": f"{star.ra_deg:.6f}", "dec": f"{star.dec_deg:+.6f}"}
+    return f"{request.path}?{urlencode({**asked, **place})}"
 
 
 def _row(found: Found, at: int) -> dict[str, Any]:

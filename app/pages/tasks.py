@@ -10,12 +10,13 @@ from flask.typing import ResponseReturnValue
 from app.api.auth import current_user
 from app.errors import AppError, InvalidRequestError
 from app.models import Task, TaskStep, User
-from app.pages.base import back, blueprint, row_number
+from app.pages.base import back, blueprint, refuse_unknown, row_number
 from app.pages.task_steps import STATES, cause
 from app.services import task_files, task_views, tasks
 from app.wording import counted
 
 PAGE: Final = 50
+_FILTERS: Final = ("query", "state", "whose", "before")
 _MOST_CHOSEN: Final = 200
 _DONE: Final = {"cleanup": "is being cleaned up", "delete": "is deleted"}
 _DONE_MANY: Final = {"cleanup": "are being cleaned up", "delete": "are deleted"}
@@ -25,7 +26,8 @@ _DONE_MANY: Final = {"cleanup": "are being cleaned up", "delete": "are deleted"}
 def show_tasks() -> ResponseReturnValue:
     """List the tasks one may see, newest first; for a script of ours, only their table."""
     user = current_user()
-    filters = {name: request.args.get(name, "") for name in ("query", "state", "whose", "before")}
+    refuse_unknown(_FILTERS)
+    filters = {name: request.args.get(name, "") for name in _FILTERS}
     rows = _rows(user, filters)
     shown, more = rows[:PAGE], len(rows) > PAGE
     images = {task.id: task_files.folder(task) / task_files.IMAGE for task in shown}

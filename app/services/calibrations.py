@@ -293,8 +293,7 @@ def _too_old(frame: Frame, candidates: Sequence[Candidate], wanted: _Wanted) -> 
         age_days=None,
         reason=(
             f"no {wanted.what}{wanted.detail} of this camera and setting within "
-            f"{counted(wanted.max_days, 'day')}; the nearest is {_age(_days(frame, nearest))} "
-            f"(night {nearest.night})"
+            f"{counted(wanted.max_days, 'day')}; the nearest is {_dated(frame, nearest)}"
         ),
     )
 
@@ -311,6 +310,12 @@ def _age(days: int) -> str:
     return f"{abs(days)} {unit} {'older' if days > 0 else 'younger'}"
 
 
+def _dated(frame: Frame, candidate: Candidate) -> str:
+    """Return how old a candidate is, with its night where that is not the frame's own."""
+    days = _days(frame, candidate)
+    return f"{_age(days)} (night {candidate.night})" if days else _age(days)
+
+
 def _described(frame: Frame, best: Candidate, wanted: _Wanted) -> str:
     if best.frame_id is None and best.night != frame.night:
         return _promised(frame, best, wanted)
@@ -319,10 +324,7 @@ def _described(frame: Frame, best: Candidate, wanted: _Wanted) -> str:
     scaled = ""
     if wanted.what == "dark" and best.exptime_s and frame.exptime_s != best.exptime_s:
         scaled = f" of {best.exptime_s:g} s for {frame.exptime_s:g} s"
-    return (
-        f"nearest {wanted.what}{scaled}, {_age(_days(frame, best))} (night {best.night})"
-        f"{thin}{made}"
-    )
+    return f"nearest {wanted.what}{scaled}, {_dated(frame, best)}{thin}{made}"
 
 
 def _promised(frame: Frame, best: Candidate, wanted: _Wanted) -> str:

@@ -52,6 +52,7 @@ class NightRow:
     frame: Frame
     blocks: list[Block] = field(default_factory=list)
     product: Frame | None = None
+    masters: list[Frame] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
@@ -224,13 +225,15 @@ def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
         .where(BlockFrame.frame_id.in_(rows), access.may_see(user, Block))
         .order_by(Block.id)
     ).all()
-    product_ids = [e.product_id for e in entries if e.product_id]
-    made = access.visible_to(user, Frame).where(Frame.id.in_(product_ids))
+    made_ids = {e.product_id for e in entries} | {e.Block.master_id for e in entries}
+    made = access.visible_to(user, Frame).where(Frame.id.in_(made_ids - {None}))
     products = {frame.id: frame for frame in db.session.scalars(made)}
     for frame_id, product_id, block in entries:
         rows[frame_id].blocks.append(block)
         if product_id in products:
             rows[frame_id].product = products[product_id]
+        if block.master_id in products:
+            rows[frame_id].masters.append(products[block.master_id])
     for frame_id, block in _makers(user, list(rows)):
         rows[frame_id].blocks.append(block)
     return list(rows.values())
@@ -250,8 +253,10 @@ def _makers(user: Person, product_ids: Sequence[int]) -> Sequence[tuple[int, Blo
     return [(frame_id, made[frame_id, block_id]) for frame_id, block_id in sorted(made)]
 
 
-def facets(user: Person, night: date | None) -> Mapping[str, Mapping[str, int]]:
-    """Return how many frames of a night are of each level and raw kind, for the filter box."""
+def facets(
+    user: Person, night: date | None, *, level: str = "", kind: str = ""
+) -> dict[str, dict[str, int]]:
+    """Count a night's frames of each kind at a level, and of each level of a kind; "" is all."""
     is_night = Frame.night == night if night is not None else Frame.night.is_(None)
     query = (
         select(Frame.level, Frame.kind, func.count())
@@ -260,9 +265,9 @@ def facets(user: Person, night: date | None) -> Mapping[str, Mapping[str, int]]:
     )
     levels: dict[str, int] = {}
     kinds: dict[str, int] = {}
-    for level, kind, count in db.session.execute(query):
-        levels[str(level)] = levels.get(str(level), 0) + count
-        kinds[kind] = kinds.get(kind, 0) + count
+    for number, name, count in db.session.execute(query):
+        levels[str(number)] = levels.get(str(number), 0) + count * (kind in {"", name})
+        kinds[name] = kinds.get(name, 0) + count * (level in {"", str(number)})
     return {"levels": levels, "kinds": dict(sorted(kinds.items(), key=lambda k: _order(k[0])))}
 
 

@@ -55,16 +55,31 @@ def limit_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size, hard))
 
 
-def stop_on_signals() -> Callable[[], bool]:
-    """Return a question whether SIGTERM or SIGINT has arrived since."""
-    arrived: list[int] = []
+class Stop:
+    """Whether this process was told to stop, and whether more than once: then at once."""
 
-    def note(number: int, _frame: FrameType | None) -> None:
-        arrived.append(number)
+    def __init__(self) -> None:
+        self._n_told = 0
 
-    signal.signal(signal.SIGTERM, note)
-    signal.signal(signal.SIGINT, note)
-    return lambda: bool(arrived)
+    def __call__(self) -> bool:
+        """Tell whether it was."""
+        return self._n_told > 0
+
+    def is_urgent(self) -> bool:
+        """Tell whether it was told again, by somebody who does not want to wait."""
+        return self._n_told > 1
+
+    def note(self, _number: int, _frame: FrameType | None) -> None:
+        """Count a signal."""
+        self._n_told += 1
+
+
+def stop_on_signals() -> Stop:
+    """Return what knows whether SIGTERM or SIGINT has arrived since."""
+    told = Stop()
+    signal.signal(signal.SIGTERM, told.note)
+    signal.signal(signal.SIGINT, told.note)
+    return told
 
 
 def sleep(seconds: float, must_stop: Callable[[], bool]) -> None:

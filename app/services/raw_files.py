@@ -1,17 +1,25 @@
 """What the pages show of the files of RAW: which are in trouble, and why one is not a frame."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, exists, func, select
 
 from app.db import db
-from app.models import FileState, Frame, ScannedFile
+from app.models import FileState, Frame, Level, ScannedFile
 from app.models import User as Person
+from app.paths import RAW_PREFIX
 from app.services import access
 
 PAGE: Final = 200
 _TROUBLED: Final = (FileState.QUARANTINED, FileState.WAITING, FileState.DUPLICATE)
+_NO_FRAMES: Final = (FileState.QUARANTINED, FileState.WAITING)
+_MOST_LOOKED_AT: Final = 2000  # newest files in trouble among which those of a night are sought
+_DATE: Final = re.compile(r"(?<!\d)(20\d\d)([-_]?)([01]\d)\2([0-3]\d)(?!\d)", re.ASCII)
+_A_DAY: Final = timedelta(days=1)
 
 
 def counts(user: Person) -> dict[str, int]:
@@ -61,3 +69,42 @@ def frames_of(user: Person, listed: Sequence[ScannedFile]) -> Mapping[int, Seque
     for frame in db.session.scalars(query.order_by(Frame.id)):
         found.setdefault(int(frame.file_id or 0), []).append(frame)
     return found
+
+
+def beside_night(user: Person, night: date) -> Sequence[ScannedFile]:
+    """Return the files that lie beside the raw frames of a night and could not become frames.
+
+    What cannot be read tells no time: a file belongs to the night by its folder, unless its name
+    has the date of another.
+    """
+    query = access.visible_to(user, ScannedFile).where(ScannedFile.state.in_(_NO_FRAMES))
+    newest = query.order_by(ScannedFile.id.desc()).limit(_MOST_LOOKED_AT)
+    troubled = db.session.scalars(newest).all()
+    if not troubled:
+        return []
+    homes = _folders_of(user, night)
+    found = [one for one in troubled if _folder(one.path) in homes and _may_be_of(one.path, night)]
+    return sorted(found, key=lambda one: one.path)
+
+
+def _folders_of(user: Person, night: date) -> set[str]:
+    """Return the folders of RAW that hold raw frames of a night."""
+    raw = select(Frame.path).where(Frame.night == night, Frame.level == Level.RAW)
+    found = db.session.scalars(raw.where(access.may_see(user, Frame)))
+    return {_folder(path.removeprefix(f"{RAW_PREFIX}/")) for path in found}
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _may_be_of(path: str, night: date) -> bool:
+    """Tell whether a file's name goes with a night: it has its date, the morning's, or none."""
+    named = set(_dates_in(path.rpartition("/")[2]))
+    return not named or not named.isdisjoint({night, night + _A_DAY})
+
+
+def _dates_in(name: str) -> Iterator[date]:
+    for year, _, month, day in _DATE.findall(name):
+        with suppress(ValueError):  # digits that are no date
+            yield date(int(year), int(month), int(day))

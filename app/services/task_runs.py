@@ -8,7 +8,7 @@ from sqlalchemy import Select, or_, select
 from app.db import db, transaction, utcnow
 from app.errors import ConflictError, InvalidRequestError, NotFoundError
 from app.models import OPEN_STATES, Job, JobState, Task, TaskStep, User
-from app.services import audit, events, jobs, task_config, task_files
+from app.services import audit, events, jobs, task_config, task_files, task_filters
 from app.services.texts import storable
 from reduction.oneimage import options
 
@@ -30,6 +30,7 @@ _OPTIONS: Final[Mapping[TaskStep, Callable[[Mapping[str, Any]], object]]] = {
     TaskStep.INSPECT: options.inspect_options,
     TaskStep.PHOTOMETRY: options.photometry_options,
 }
+_LOOKING: Final = frozenset({TaskStep.INSPECT, TaskStep.PHOTOMETRY})  # which need a filter
 COMING: Final = frozenset({TaskStep.SIMPLE_TRANSIENTS, TaskStep.SUBTRACTION})
 
 
@@ -96,6 +97,8 @@ def _check_options(steps: Sequence[TaskStep], config: Mapping[str, Any]) -> None
         for step in steps:
             if step in _OPTIONS:
                 _OPTIONS[step](config)
+        if _LOOKING.intersection(steps):
+            task_filters.check(config)
     except options.BadOptionError as error:
         raise InvalidRequestError(str(error)) from error
 

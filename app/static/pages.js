@@ -55,6 +55,17 @@ document.addEventListener("input", (event) => {
   }
 });
 
+// The numbers behind the choices of a filter are those of the other choices.
+document.addEventListener("htmx:afterSwap", () => {
+  const told = document.querySelector("[data-facets]");
+  if (!told) return;
+  const facets = JSON.parse(told.dataset.facets);
+  for (const option of document.querySelectorAll("[data-counts] option[data-label]")) {
+    const counts = facets[option.closest("select").dataset.counts];
+    option.textContent = `${option.dataset.label} (${counts[option.value] || 0})`;
+  }
+});
+
 document.addEventListener("htmx:responseError", (event) => {
   say(event.detail.xhr.responseText || "The server refused this.", true);
 });

@@ -1,6 +1,6 @@
 "use strict";
 // The sources of all frames at a place: magnitudes against time, and where in the circle they lie.
-// Everything the plots show of the nearest source of a frame stands in the table of the page too.
+// Everything the plots show of the star that is meant stands in the table of the page too.
 (() => {
   const place = document.querySelector("[data-sources]");
   if (!place || !window.uPlot) return;
@@ -9,7 +9,7 @@
   const middle = { ra: Number(place.dataset.ra), dec: Number(place.dataset.dec), radius: Number(place.dataset.radius) };
   const hidden = new Set();
   const plots = [];
-  let points = []; // of all sources, the nearest of each frame marked
+  let points = []; // of all sources, those of the one star marked
   let bands = [];
 
   const colourOf = (band) => COLOURS[band] || OTHERS[bands.indexOf(band) % OTHERS.length];
@@ -17,15 +17,14 @@
 
   function read(answer) {
     const frames = new Map(answer.frames.map((frame) => [frame.id, frame]));
-    const seen = new Set();
+    const meant = JSON.parse(place.dataset.meant); // of each frame, the number of the star the page is about
     points = answer.results.map((row) => {
       const frame = frames.get(row.frame);
-      const isNearest = !seen.has(row.frame); // rows of a frame come by distance
-      seen.add(row.frame);
+      const isMeant = meant[row.frame] === row.number;
       let east = row.ra_deg - middle.ra;
       east = (((east + 180) % 360) + 360) % 360 - 180;
       return {
-        ...row, frame, isNearest, band: frame.band || "no band",
+        ...row, frame, isMeant, band: frame.band || "no band",
         time: row.mjd === null ? null : (row.mjd - UNIX_OF_MJD) * 86400,
         east: east * Math.cos((middle.dec * Math.PI) / 180) * 3600, north: (row.dec_deg - middle.dec) * 3600,
       };
@@ -38,8 +37,8 @@
     const rows = shown.filter((point) => point[x] !== null && point[y] !== null && !hidden.has(point.band));
     rows.sort((a, b) => a[x] - b[x]);
     const of = (keep) => rows.map((point) => (keep(point) ? point[y] : null));
-    const faint = of((point) => !point.isNearest);
-    const columns = [rows.map((point) => point[x]), faint, ...bands.map((band) => of((p) => p.isNearest && p.band === band))];
+    const faint = of((point) => !point.isMeant);
+    const columns = [rows.map((point) => point[x]), faint, ...bands.map((band) => of((p) => p.isMeant && p.band === band))];
     return { rows, columns };
   }
 
@@ -83,7 +82,7 @@
     ctx.clip();
     ctx.lineWidth = devicePixelRatio;
     for (const point of rows) {
-      if (!point.isNearest || !point.mag_error) continue;
+      if (!point.isMeant || !point.mag_error) continue;
       const x = plot.valToPos(point.time, "x", true);
       ctx.strokeStyle = colourOf(point.band);
       ctx.beginPath();

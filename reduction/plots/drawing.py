@@ -21,6 +21,9 @@ LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 12.0, 42.0  # margins around the axes
 STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 TICKS: Final = 5
 LETTER: Final = 6.2  # how wide one is, about
+DIGIT: Final = 7.7  # of the numbers at ticks, in the widest of the usual fonts
+LABEL_ROOM: Final = 20.0  # of what stands upright at the left edge
+_BEFORE_AXES: Final = 6.0  # between the numbers at ticks and the axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,16 @@ def labels(span: Span, values: Floats) -> list[str]:
     return [told(float(value), step) for value in values]
 
 
+def left_of(y: Span) -> float:
+    """Return the margin left of axes: room for the numbers of `y`, clear of its label."""
+    longest = max((_width(text) for text in labels(y, ticks(y))), default=0.0)
+    return max(LEFT, LABEL_ROOM + longest + _BEFORE_AXES)
+
+
+def _width(number: str) -> float:
+    return sum(DIGIT / 2 if letter in ".," else DIGIT for letter in number)
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """A drawing with axes.
@@ -123,7 +136,7 @@ class Panel:
     @property
     def box(self) -> tuple[float, float, float, float]:
         """Left, top, right and bottom of the axes."""
-        return LEFT, TOP, WIDTH - self.right, self.height - BOTTOM
+        return left_of(self.y), TOP, WIDTH - self.right, self.height - BOTTOM
 
     def place(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return where values lie on the drawing."""
@@ -189,7 +202,7 @@ class Panel:
         _, places = self.place(np.full(len(values), self.x.low), values)
         grid = "".join(f"M{left:g} {py:.1f}H{right:g}" for py in places)
         said = (
-            words(left - 6, float(py) + 4, text, "tick end")
+            words(left - _BEFORE_AXES, float(py) + 4, text, "tick end")
             for py, text in zip(places, labels(self.y, values), strict=True)
         )
         return f'<path class="grid" d="{grid}"/>' + "".join(said)
@@ -208,14 +221,15 @@ def map_of(shape: tuple[int, int], *, right: float = RIGHT, room: float = 0.0) -
         Around the frame, a share of its longer side.
     """
     ny, nx = shape
-    wide = WIDTH - LEFT - right
+    around = 0.5 + room * max(nx, ny)
+    up = Span(-around, ny - 1 + around, "y, pixels")
+    wide = WIDTH - left_of(up) - right
     tall = min(max(wide * ny / nx, FLATTEST), TALLEST - TOP - BOTTOM)
     if wide * ny / nx > tall:  # taller than there is room for: narrower then
         right += wide - tall * nx / ny if nx / ny > 0.4 else 0.0
-    around = 0.5 + room * max(nx, ny)
     return Panel(
         Span(-around, nx - 1 + around, "x, pixels"),
-        Span(-around, ny - 1 + around, "y, pixels"),
+        up,
         height=tall + TOP + BOTTOM,
         right=right,
     )

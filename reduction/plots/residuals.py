@@ -11,7 +11,6 @@ from reduction.normal import MAD_TO_SIGMA
 from reduction.plots.cells import cut
 from reduction.plots.drawing import (
     BOTTOM,
-    LEFT,
     LETTER,
     RIGHT,
     TOP,
@@ -20,6 +19,7 @@ from reduction.plots.drawing import (
     Span,
     arrows,
     dots,
+    left_of,
     map_of,
     ring,
     words,
@@ -224,12 +224,9 @@ def target(stars: Offsets) -> str:
     rms = stars.rms_arcsec
     far = np.percentile(np.hypot(stars.east, stars.north), 99) if len(stars) else 1.0
     reach = max(3.5 * rms, min(float(far), 8 * rms)) * 1.05 or 1.0
-    side = WIDTH - LEFT - RIGHT
-    panel = Panel(
-        Span(reach, -reach, "east, arcsec"),
-        Span(-reach, reach, "north, arcsec"),
-        height=side + TOP + BOTTOM,
-    )
+    north_up = Span(-reach, reach, "north, arcsec")
+    side = WIDTH - left_of(north_up) - RIGHT
+    panel = Panel(Span(reach, -reach, "east, arcsec"), north_up, height=side + TOP + BOTTOM)
     some = _some(len(stars))
     east, north, number = stars.east[some], stars.north[some], stars.number[some]
     inside = panel.inside(east, north)
@@ -239,7 +236,7 @@ def target(stars: Offsets) -> str:
     return panel.drawn(
         "How far stars were found from the catalogue's places",
         f'<path class="axis" d="M{middle[0]:.1f} {TOP:g}V{panel.height - BOTTOM:g}'
-        f'M{LEFT:g} {middle[1]:.1f}H{WIDTH - RIGHT:g}"/>',
+        f'M{panel.box[0]:g} {middle[1]:.1f}H{WIDTH - RIGHT:g}"/>',
         dots(px, py, "small", number[inside]),
         ring(*middle, a_sigma, "ring"),
         ring(*middle, 3 * a_sigma, "ring far"),

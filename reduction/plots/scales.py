@@ -8,7 +8,7 @@ import numpy.typing as npt
 from reduction.plots.drawing import TOP, WIDTH, Span, boxes, labels, ticks, words
 
 Floats = npt.NDArray[np.float64]
-BAR_ROOM: Final = 74.0  # right of the axes, for bar and numbers
+BAR_ROOM: Final = 92.0  # right of the axes, for bar, numbers and what they are
 _BAR_WIDE, _BAR_AWAY, _BAR_STEPS = 12.0, 14.0, 48
 # Control colours, evenly spaced: dark to bright; and blue to orange by way of a grey that shows
 # on a dark page and on a bright one.

@@ -114,7 +114,7 @@ def against_colour(stars: ZeroStars, name: str, term: float | None) -> str:
     middle = float(np.nanmedian(stars.colour))
     slope = term or 0.0
     shown_y = stars.residual_mag + slope * (stars.colour - middle)
-    label = "catalogue − fit without colour, mag" if term is not None else RESIDUAL
+    label = "residual without colour, mag" if term is not None else RESIDUAL
     x = span_of(stars.colour, f"{name.replace('-', ' − ')}, mag")
     panel = Panel(x, Span(*_ends(_reach(stars, shown_y)), label))
     ends = np.array([x.low, x.high])

@@ -1,3 +1,4 @@
+import shlex
 from datetime import date
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def test_simulated_night_is_scanned_to_the_state_of_each_file(app: Flask, raw: P
     assert (report.counts["waiting"], report.counts["quarantined"]) == (1, 2)
     assert {frame.night for frame in all_frames()} == {date(2024, 3, 5)}
     assert db.session.get_one(Proposal, 1).title
+
+
+def test_simulation_ends_with_the_command_that_loads_its_stars(app: Flask, raw: Path) -> None:
+    last = run(app, "simulate", "--small").output.splitlines()[-1]
+    program, *words = shlex.split(last)
+
+    assert (program, words[:2]) == ("flask", ["--app", "app"])
+    loaded = run(app, *words[2:])
+    assert loaded.exit_code == 0, loaded.output
+    assert "demo" in run(app, "refcat", "list").output
 
 
 def test_simulated_frames_belong_to_the_simulated_proposals(app: Flask, raw: Path) -> None:

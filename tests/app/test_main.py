@@ -349,3 +349,13 @@ def test_parts_of_one_stage_are_stopped_together() -> None:
         part.process.stdout.close()
     assert took_s < 2.5
     assert not any(part.is_alive() for part in parts)
+
+
+def test_worker_may_end_its_job_for_as_long_as_the_setting_says(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[server]\nworkers = 2\nstop_wait_s = 300\n")
+
+    parts = startup.parts(load(tmp_path, REDIS_URL="redis://queue"))
+
+    graces = {part.name: part.grace_s for part in parts}
+    assert (graces["worker 1"], graces["worker 2"]) == (300, 300)
+    assert graces["web"] < 10

@@ -21,6 +21,13 @@ def test_preset_is_saved_listed_and_deleted(app: Flask) -> None:
     assert "there is no preset 'usual'" in run(app, "preset", "delete", "usual").output
 
 
+def test_preset_with_a_name_no_step_knows_is_saved_with_a_word(app: Flask) -> None:
+    saved = run(app, "preset", "save", "usual", '{"filtr": "R"}')
+
+    assert saved.exit_code == 0
+    assert "Is filter meant?" in saved.output
+
+
 def test_preset_that_is_no_json_object_is_refused_in_a_line(app: Flask) -> None:
     for config, why in (("{bad", "CONFIG is not JSON"), ("[1]", "must be a JSON object")):
         refused = run(app, "preset", "save", "usual", config)

@@ -18,6 +18,7 @@ SETTINGS = """
 [server]
 workers = 1
 worker_memory_mb = 6000
+stop_wait_s = 3
 [site]
 timezone = "America/Santiago"
 [scan]

@@ -108,7 +108,13 @@ def test_observer_walks_from_sign_in_to_a_reduced_frame(
 
     # A reduced frame: its picture, the values under the pointer, and where it came from.
     page.goto(f"/night/{NIGHT}/?kind=science")
-    page.get_by_role("link", name=re.compile("^reduced")).first.click()
+    of_bias = page.get_by_label("Kind").locator("option[value=bias]")
+    expect(of_bias).to_have_text(f"bias ({PARAMS.n_bias})")
+    page.get_by_label("Level").select_option("2")
+    expect(of_bias).to_have_text("bias (0)")
+    page.get_by_label("Level").select_option("0")
+    expect(of_bias).to_have_text(f"bias ({PARAMS.n_bias})")
+    page.get_by_role("link", name=re.compile("^→ reduced")).first.click()
     look_at_the_picture(page)
     page.get_by_label("Search").fill("RECIPE")
     expect(page.locator("#cards tbody tr:visible").first).to_contain_text("RECIPE")

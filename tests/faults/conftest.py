@@ -12,6 +12,7 @@ SETTINGS = """
 workers = 1
 web_threads = 8
 worker_memory_mb = 6000
+stop_wait_s = 3
 [jobs]
 lease_s = 3
 [scan]

@@ -197,3 +197,41 @@ def test_stopping_in_order_gives_a_running_job_back_without_blame(
         "worker 1",
         "queue server",
     ]
+
+
+def test_stopping_lets_a_job_end_that_needs_no_longer_than_the_setting_says(
+    make_program: Callable[[str], Program],
+) -> None:
+    program = make_program(SETTINGS.replace("stop_wait_s = 3", "stop_wait_s = 50"))
+    program.start()
+    program.wait_until_whole(workers=1)
+    with program.context():
+        job_id = queue(12.0)  # longer than a worker was given before there was a setting
+        following = queue(0.0)
+        wait_for(lambda: state_of(job_id) == "running", 30)
+
+        code = program.stop()
+
+        job = db.session.get_one(Job, job_id, populate_existing=True)
+        assert (code, job.state, job.starts) == (0, "done", 1)
+        assert state_of(following) in {"queued", "done"}
+    assert f"ends job {job_id} before it stops" in program.main_log
+    assert "waiting for worker 1 to end what it does, 50 s at most" in program.output.read_text()
+
+
+def test_a_second_signal_does_not_wait(make_program: Callable[[str], Program]) -> None:
+    program = make_program(SETTINGS.replace("stop_wait_s = 3", "stop_wait_s = 600"))
+    program.start()
+    program.wait_until_whole(workers=1)
+    with program.context():
+        job_id, horse = start_deaf_job(program)
+        assert program.runner is not None
+
+        program.runner.send_signal(signal.SIGINT)
+        wait_for(lambda: "waiting for worker 1" in program.output.read_text(), 60)
+        code = program.stop()
+
+        job = db.session.get_one(Job, job_id, populate_existing=True)
+        assert (code, job.state, job.starts) == (0, "queued", 0)
+        assert not is_alive(horse)
+    assert "worker 1 did not stop by itself, killed at once" in program.main_log

@@ -64,7 +64,11 @@ TASK: Final = _object(
     groups=_NAMES,
     created=_TIME,
     modified=_TIME,
-    completed=_TIME,
+    completed={
+        **_TIME,
+        "description": "when steps last ended, before that when the task was made; whether any "
+        "run, `celery_id` tells",
+    },
     config=_OBJECT,
     celery_id=_MAYBE_TEXT,
     path=_TEXT,
@@ -88,7 +92,13 @@ PROCESS: Final = _object(
     steps={**_NAMES, "description": f"{_COMING} are known, and refused by name until they come"},
     config={**_OBJECT, "description": "put over what the task has"},
 ) | {"required": ["steps"]}
-PROCESSED: Final = _object(id=_WHOLE, state=_TEXT, celery_id=_MAYBE_TEXT, steps=_NAMES)
+PROCESSED: Final = _object(
+    id=_WHOLE,
+    state=_TEXT,
+    celery_id=_MAYBE_TEXT,
+    steps=_NAMES,
+    warnings={**_NAMES, "description": "only where `config` has names that no step knows"},
+)
 CANCELLED: Final = _object(id=_WHOLE, state=_TEXT, revoked_count=_WHOLE)
 CHANGED: Final = _object(id=_WHOLE, status=_TEXT)
 CROP: Final = _object(x1=_WHOLE, y1=_WHOLE, x2=_WHOLE, y2=_WHOLE)

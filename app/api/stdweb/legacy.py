@@ -9,11 +9,11 @@ from flask.typing import ResponseReturnValue
 from app.api.auth import current_user
 from app.api.openapi import described
 from app.api.parsing import Fields, read_fields
-from app.api.stdweb import bodies, documents, schemas
+from app.api.stdweb import bodies, documents, schemas, telling
 from app.api.stdweb.tasks import asked
 from app.errors import InvalidRequestError
 from app.models import Task
-from app.services import task_config, task_files, tasks
+from app.services import task_config, task_files, task_parameters, tasks
 from app.services.staging import Arrived
 
 TEMPLATE: Final = "custom_template.fits"
@@ -59,8 +59,8 @@ def upload_task() -> ResponseReturnValue:
     if wanted:
         tasks.process(task, wanted, by=current_user())
     named = f" and queued: {', '.join(wanted)}" if wanted else ""
-    answer = {"message": f"Task {task.id} made{named}", "task": schemas.render_task(task)}
-    return answer, HTTPStatus.CREATED
+    said = " ".join([f"Task {task.id} made{named}", *task_parameters.unknown(task.config)])
+    return {"message": said, "task": schemas.render_task(task)}, HTTPStatus.CREATED
 
 
 def _made(fields: Fields, arrived: Arrived) -> Task:
@@ -104,8 +104,11 @@ def act_on_task(task_id: int) -> ResponseReturnValue:
     step = _STEP_OF.get(action)
     if step is None:
         raise InvalidRequestError(f"Invalid action: {action[:80]}")
-    tasks.process(task, [step], by=current_user(), config=_given(fields))
-    return {"message": f"Started {action} for task {task.id}"}
+    telling.refuse_unknown(fields, tuple(documents.ACTION["properties"]))
+    given = _given(fields)
+    tasks.process(task, [step], by=current_user(), config=given)
+    doubts = task_parameters.unknown(given)
+    return {"message": " ".join([f"Started {action} for task {task.id}", *doubts])}
 
 
 def _given(fields: Fields) -> dict[str, Any]:

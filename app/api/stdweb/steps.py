@@ -6,10 +6,11 @@ from flask.typing import ResponseReturnValue
 from app.api.auth import current_user
 from app.api.openapi import described
 from app.api.parsing import read_fields
-from app.api.stdweb import documents, schemas
+from app.api.stdweb import documents, schemas, telling
 from app.api.stdweb.tasks import asked
-from app.services import task_changes, task_queue, tasks
+from app.services import task_changes, task_parameters, task_queue, tasks
 
+_EDGES = ("x1", "y1", "x2", "y2")
 _REFUSALS = {400: documents.REFUSED, 409: documents.ERROR, **documents.NOT_YOURS}
 
 
@@ -25,13 +26,16 @@ def process(task_id: int) -> ResponseReturnValue:
     task, fields = asked(task_id), read_fields()
     steps = tasks.checked_steps(schemas.parse_steps(fields))
     config = schemas.parse_step_config(fields)
+    telling.refuse_unknown(fields, ("steps", "config"))
     tasks.process(task, steps, by=current_user(), config=config)
-    return {
+    answer = {
         "id": task.id,
         "state": task.state,
         "celery_id": task_queue.chain_id(task),
         "steps": [str(step) for step in steps],
     }
+    doubts = task_parameters.unknown(config or {})
+    return {**answer, "warnings": doubts} if doubts else answer
 
 
 @described(answer=documents.CANCELLED, refusals=_REFUSALS)
@@ -55,7 +59,8 @@ def fix(task_id: int) -> ResponseReturnValue:
 def crop(task_id: int) -> ResponseReturnValue:
     """Cut a task's image; negative numbers count from the far edge."""
     task, fields = asked(task_id), read_fields()
-    x1, y1, x2, y2 = (schemas.parse_whole(fields, name) for name in ("x1", "y1", "x2", "y2"))
+    telling.refuse_unknown(fields, _EDGES)
+    x1, y1, x2, y2 = (schemas.parse_whole(fields, name) for name in _EDGES)
     task_changes.crop(task, (x1, y1, x2, y2), by=current_user())
     return {"id": task.id, "status": "cropped"}
 
@@ -66,5 +71,6 @@ def crop(task_id: int) -> ResponseReturnValue:
 def destripe(task_id: int) -> ResponseReturnValue:
     """Take stripes of the readout off a task's image."""
     task, fields = asked(task_id), read_fields()
+    telling.refuse_unknown(fields, ("direction",))
     task_changes.destripe(task, fields.text("direction") or "both", by=current_user())
     return {"id": task.id, "status": "destriped"}

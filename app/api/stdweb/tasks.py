@@ -12,14 +12,17 @@ from sqlalchemy import Select
 from app.api.auth import current_user
 from app.api.openapi import described
 from app.api.parsing import Fields, read_fields
-from app.api.stdweb import bodies, documents, schemas
+from app.api.stdweb import bodies, documents, schemas, telling
 from app.api.stdweb.dialect import OneOfFieldError, RefusedError, in_own_words
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import Task
-from app.services import presets, task_queue, tasks
+from app.services import presets, task_parameters, task_queue, tasks
 from app.services.staging import Arrived
 
 NO_TASK = "No Task matches the given query."
+_WRITABLE = tuple(documents.TASK_CHANGES["properties"])
+# Sent back by clients that change what they were given, and never written.
+_READ_ONLY = tuple(name for name in documents.TASK["properties"] if name not in _WRITABLE)
 _BOTH = "Provide either 'file' or 'local_file', not both"
 
 
@@ -52,9 +55,10 @@ def asked(task_id: int) -> Task:
         raise NotFoundError(NO_TASK) from error
 
 
-@described(query=documents.FILTERS, answer=documents.TASK_LIST)
+@described(query=documents.FILTERS, answer=documents.TASK_LIST, refusals={400: documents.REFUSED})
 def list_tasks() -> ResponseReturnValue:
     """List the tasks the caller may see, newest first; a page of them with `limit`."""
+    telling.refuse_unknown(request.args, tuple(documents.FILTERS), "parameter")
     found = tasks.find(
         current_user(),
         query=request.args.get("query", ""),
@@ -62,6 +66,7 @@ def list_tasks() -> ResponseReturnValue:
         username=request.args.get("user", ""),
     )
     limit, offset = _natural("limit"), _natural("offset")
+    telling.tell(_unpaged(limit, offset))
     if not limit:
         return [schemas.render_line(task) for task in tasks.rows(found)]
     return _page(found, limit, offset)
@@ -83,6 +88,18 @@ def _natural(name: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
+def _unpaged(limit: int, offset: int) -> list[str]:
+    """Say what of `limit` and `offset` is not followed: clients of the real server rely on that."""
+    said = []
+    if not limit and "limit" in request.args:
+        said.append("limit: is no whole number above 0, so that all tasks are listed.")
+    elif not limit and "offset" in request.args:
+        said.append("offset: counts only with limit; all tasks are listed.")
+    elif not offset and request.args.get("offset", "0").strip() != "0":
+        said.append("offset: is no whole number, so that this is the first page.")
+    return said
+
+
 def _link(limit: int, offset: int) -> str:
     kept = [(k, v) for k, v in request.args.items(multi=True) if k not in {"limit", "offset"}]
     moved = [("limit", str(limit)), *([("offset", str(offset))] if offset else [])]
@@ -99,7 +116,9 @@ def _link(limit: int, offset: int) -> str:
 def create_task() -> ResponseReturnValue:
     """Make a task: of an uploaded file, of one of the site, or with none yet."""
     with bodies.came() as found:
+        telling.refuse_unknown(found.fields, tuple(documents.NEW_TASK["properties"]))
         task = _made(found.fields, bodies.only_file(found))
+    telling.tell(task_parameters.unknown(task.config))
     return schemas.render_created(task), HTTPStatus.CREATED
 
 
@@ -149,14 +168,18 @@ def show_task(task_id: int) -> ResponseReturnValue:
 def change_task(task_id: int) -> ResponseReturnValue:
     """Change what is given of a task; a configuration takes the place of the old one."""
     task, fields = asked(task_id), read_fields()
+    telling.refuse_unknown(fields, (*_WRITABLE, *_READ_ONLY))
+    config = schemas.parse_config(fields)
     tasks.change(
         task,
         by=current_user(),
         original_name=fields.text("original_name"),
         title=fields.text("title"),
-        config=schemas.parse_config(fields),
+        config=config,
         groups=schemas.parse_groups(fields),
     )
+    ignored = telling.left_alone(fields, _READ_ONLY)
+    telling.tell([*ignored, *task_parameters.unknown(config or {})])
     return schemas.render_task(task)
 
 

@@ -15,8 +15,10 @@ from flask import Flask
 
 from app import config, create_app, paths
 from app.db import db, transaction
+from app.jobs import runner
 from app.models import User
 from app.services import refcats, task_files, tasks
+from app.services.task_parameters import unknown
 from reduction.imagewrite import write_image
 from tests.app.jobs.taskimages import load_stars, make_task, run, text_of, write_field
 from tests.factories import make_frame, make_user
@@ -150,6 +152,15 @@ def test_a_task_leaves_every_product_and_its_settings_say_what_was_found(
     assert found["mag_limit"] > 15
 
 
+def test_names_no_step_knows_are_kept_and_told_in_each_log(measured: Measured) -> None:
+    (doubt,) = unknown(measured.config)
+
+    assert "'zz'" in doubt
+    assert measured.config["zz"] == 1
+    for name in ("inspect.log", "photometry.log"):
+        assert f"Warning: {doubt}" in (measured.folder / name).read_text()
+
+
 def test_tables_of_a_task_have_their_columns_and_true_magnitudes(measured: Measured) -> None:
     folder, field = measured.folder, measured.field
     objects, same = pq.read_table(folder / "objects.parquet"), Table.read(folder / "objects.vot")
@@ -276,7 +287,6 @@ def test_a_failing_step_says_why_and_is_the_last(
 
 @pytest.mark.parametrize(("config", "said"), [
     ({"filter": "J"}, "cannot calibrate J"),
-    ({"filter": "Banana"}, "filter: 'Banana' is none that is known here; it is one of U B V"),
     ({"filter": "r", "cat_name": "GaiaSP/V"}, "it takes GaiaSP/r or GaiaSP/any where the filter"),
     ({"cat_name": "2MASS/V"}, "2MASS has no band 'V'"),
 ])  # fmt: skip
@@ -289,6 +299,19 @@ def test_settings_that_cannot_be_used_are_named_in_the_log(
 
     assert task.state == "photometry_failed"
     assert said in text_of(task, "photometry.log")
+
+
+def test_filter_that_was_changed_while_the_job_waited_is_named_in_the_log(
+    image: Path, observer: User, tmp_path: Path
+) -> None:
+    task = make_task(observer, image, {"cat_name": "atlas"}, tmp_path)
+    tasks.process(task, ["photometry"], by=observer)
+    tasks.change(task, by=observer, config={"cat_name": "atlas", "filter": "Banana"})
+
+    runner.work_off()
+
+    log = text_of(task, "photometry.log")
+    assert "filter: 'Banana' is none that is known here; it is one of U B V" in log
 
 
 def test_what_photometry_will_lack_is_said_when_the_image_is_looked_over(

@@ -116,10 +116,32 @@ def test_number_no_row_can_have_is_not_there(browser: Browser, address: str) -> 
         assert browser.get(address.format(number)).status_code == 404
 
 
-@pytest.mark.parametrize(
-    "address", ["/blocks/?before={}", "/quarantine/?before={}", "/night/2026-11-20/?after={}"]
-)
-def test_list_that_begins_at_a_number_no_row_can_have_is_shown(
+LISTS = ["/quarantine/", "/blocks/", "/tasks/", "/frames/", "/night/2026-11-20/"]
+
+
+@pytest.mark.parametrize("address", LISTS)
+def test_lists_refuse_a_parameter_they_do_not_know_and_name_those_they_do(
     browser: Browser, address: str
 ) -> None:
-    assert browser.get(address.format(10**30)).status_code == 200
+    wrong = browser.get(f"{address}?naem_has=x")
+
+    assert wrong.status_code == 400
+    assert "naem_has" in wrong.text
+    assert "there is no such parameter; these are: " in wrong.text
+    assert browser.get(address).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/people/", "/people/audit/"])
+def test_lists_for_staff_refuse_a_parameter_they_do_not_know(
+    staff_browser: Browser, address: str
+) -> None:
+    assert staff_browser.get(f"{address}?nobody=x").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address", ["/quarantine/?before=", "/blocks/?before=", "/night/2026-11-20/?after="]
+)
+def test_page_that_goes_on_from_nowhere_is_refused(browser: Browser, address: str) -> None:
+    assert browser.get(f"{address}x").status_code == 400
+    assert browser.get(f"{address}{10**30}").status_code == 400
+    assert browser.get(address).status_code == 200

@@ -248,3 +248,19 @@ def test_a_frame_that_cannot_be_reduced_says_why_beside_the_button(
     assert '<button disabled aria-describedby="not-reduced">Reduce</button>' in page
     assert f'id="not-reduced">It cannot be reduced: {reason}.<' in page
     assert "not-reduced" not in browser.text(f"/frames/{make_frame('bias', **values).id}/")
+
+
+def test_steps_done_name_what_was_done_on_the_sky_too(browser: Browser) -> None:
+    done = make_frame(
+        level=2,
+        steps_done=["bias", "flat"],
+        n_sources=12,
+        sky_state="solved",
+        zero_point_mag=22.0,
+    )
+    lost = make_frame(level=2, steps_done=["bias"], n_sources=3, sky_state="unsolved")
+
+    assert "<dd>bias, flat, sources, astrometry, zero point</dd>" in browser.text(
+        f"/frames/{done.id}/"
+    )
+    assert "<dd>bias, sources</dd>" in browser.text(f"/frames/{lost.id}/")

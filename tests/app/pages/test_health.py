@@ -6,7 +6,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import paths, queue_server
-from app.services import courier
+from app.services import courier, health
 
 
 def test_health_needs_no_token_and_names_what_is_missing(stranger: FlaskClient) -> None:
@@ -16,6 +16,7 @@ def test_health_needs_no_token_and_names_what_is_missing(stranger: FlaskClient) 
     assert response.get_json() == {
         "status": "incomplete",
         "missing": ["queue", "dispatcher", "worker"],
+        "detail": health.trouble(),
         "web": 1,
         "database": 1,
         "queue": 0,
@@ -54,4 +55,5 @@ def test_health_is_good_once_every_part_has_been_heard(app: Flask, stranger: Fla
             server.kill()
 
     assert (quiet.status_code, quiet.get_json()["missing"]) == (503, ["dispatcher", "worker"])
+    assert quiet.get_json()["detail"].startswith("The dispatcher is not alive")
     assert (whole.status_code, whole.get_json()["status"]) == (200, "ok")

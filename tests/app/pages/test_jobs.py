@@ -1,8 +1,12 @@
+import pytest
+
 from app.db import db, transaction
 from app.models import Job, User
-from app.services import jobs
+from app.services import health, jobs
 from tests.app.pages.conftest import Browser
 from tests.factories import make_block, make_frame, make_user
+
+ALIVE = {"database": 1, "queue": 1, "dispatcher": 1, "worker": 2}
 
 
 def make_job(owner: User | None, **values: object) -> Job:
@@ -15,6 +19,30 @@ def make_job(owner: User | None, **values: object) -> Job:
 
 def test_empty_queue_says_where_work_comes_from(browser: Browser) -> None:
     assert "Nothing is waiting" in browser.text("/jobs/")
+
+
+def test_queue_without_a_worker_says_so_and_what_to_do(
+    browser: Browser, observer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "parts", lambda: ALIVE | {"worker": 0})
+    job = make_job(observer)
+
+    for address in ("/jobs/", f"/jobs/{job.id}/", "/nights/", "/blocks/"):
+        page = browser.text(address)
+        assert "No worker is alive: jobs wait for nobody" in page
+        assert "scripts/run" in page
+    assert "workers are ready" not in browser.text("/jobs/")
+
+
+def test_queue_with_every_part_alive_is_ready(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "parts", lambda: ALIVE)
+
+    page = browser.text("/jobs/")
+
+    assert "nothing runs; workers are ready" in page
+    assert 'role="alert"' not in page
 
 
 def test_queue_shows_progress_step_and_what_ended(browser: Browser, observer: User) -> None:

@@ -77,6 +77,65 @@ def test_night_lists_raw_frames_with_what_was_made_of_them(browser: Browser) -> 
     assert product.file_name not in page
 
 
+def test_night_names_the_files_beside_its_frames_that_are_none(browser: Browser) -> None:
+    make_frame("science")
+    with transaction():
+        db.session.add(
+            ScannedFile(
+                path="2026-11-20/cut.fits",
+                size=1,
+                mtime_ns=1,
+                state="quarantined",
+                reason="it ends in the middle of the image",
+            )
+        )
+
+    page = browser.text("/night/2026-11-20/")
+
+    assert "1 file beside these frames is no frame of any night" in page
+    assert "2026-11-20/cut.fits" in page
+    assert "it ends in the middle of the image" in page
+    assert "/quarantine/?name_has=2026-11-20/cut.fits" in page
+
+
+def test_raw_rows_link_to_what_was_made_of_them(browser: Browser) -> None:
+    raw, bias = make_frame("science"), make_frame("bias")
+    product, master = make_frame(level=2), make_frame("bias", level=1)
+    block, of_bias = make_block("sci", [raw]), make_block("bias", [bias])
+    with transaction():
+        block.entries[0].product_id = product.id
+        of_bias.master_id = master.id
+
+    of_raw, of_master = rows_of(browser.text("/night/2026-11-20/"))
+
+    assert f'href="/frames/{product.id}/">→ reduced</a>' in of_raw
+    assert f'href="/frames/{master.id}/">→ master</a>' in of_master
+
+
+def test_reduced_row_says_its_level_once_and_its_numbers(browser: Browser) -> None:
+    make_frame(level=2, fwhm_pix=3.0, scale_arcsec=0.5, zero_point_mag=22.123)
+
+    (row,) = rows_of(browser.text("/night/2026-11-20/?level=reduced"))
+
+    assert row.count("reduced</") == 1
+    assert "FWHM 1.50″" in row
+    assert "zero point 22.12" in row
+
+
+def test_counts_of_the_kinds_are_those_of_the_level(browser: Browser) -> None:
+    make_frame("bias")
+    make_frame("science")
+    make_frame("science")
+    make_frame("science", level=2)
+
+    raw, reduced = (browser.text(f"/night/2026-11-20/?level={n}") for n in (0, 2))
+
+    assert "science (2)" in raw
+    assert "bias (1)" in raw
+    assert "science (1)" in reduced
+    assert "bias (0)" in reduced
+
+
 def rows_of(page: str) -> list[str]:
     """The rows of the table of frames, without its heading."""
     return re.findall(r"<tr.*?</tr>", page, re.DOTALL)[1:]

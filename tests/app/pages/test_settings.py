@@ -1,6 +1,7 @@
-from app.config import OPERATIONAL
+from app.config import OPERATIONAL, SETTINGS
 from app.db import db
 from app.models import AuditEntry, User
+from app.pages.settings_titles import ITEMS, SECTIONS
 from app.services import settings
 from tests.app.pages.conftest import Browser
 
@@ -90,3 +91,18 @@ def test_one_of_a_few_words_is_chosen_from_a_list(staff_browser: Browser) -> Non
     assert '<select id="access-visibility" name="visibility"' in shown
     assert "<option>everyone</option>" in shown
     assert "<option selected>members</option>" in shown
+
+
+def test_every_setting_and_section_has_a_title_beside_its_name(browser: Browser) -> None:
+    page = browser.text("/settings/")
+
+    shown = [setting for setting in SETTINGS if not setting.secret]
+    assert {setting.name for setting in shown} == set(ITEMS)
+    assert {setting.section for setting in shown} == set(SECTIONS)
+    for setting in OPERATIONAL.values():
+        title = ITEMS[setting.name]
+        assert f'{title} <code class="muted">{setting.item}</code></label>' in page
+    for name, title in SECTIONS.items():
+        assert f'<h2>{title} <code class="muted">{name}</code></h2>' in page
+    titles = [(setting.section, ITEMS[setting.name]) for setting in shown]
+    assert len(set(titles)) == len(titles)

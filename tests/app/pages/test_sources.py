@@ -51,6 +51,37 @@ def test_a_place_has_a_line_for_every_frame_that_shows_it_with_its_nearest_sourc
     assert "19.50" in row
 
 
+def test_light_curve_is_of_one_star_where_there_are_several(browser: FlaskClient) -> None:
+    x, y = WCS.pixel(np.array([10.0, 10.0]), np.array([20.0, 20.0 + 3 / 3600]))
+    star, other = np.array([16.25]), np.array([15.0])
+    both = make_solved(WCS, table_of(WCS, x, y, mags=np.array([16.25, 15.0])), mid_utc=FIRST)
+    alone = make_solved(WCS, table_of(WCS, x[1:], y[1:], mags=other), mid_utc=FIRST)
+    make_solved(WCS, table_of(WCS, x[:1], y[:1], mags=star), mid_utc=FIRST)
+
+    page = browser.get("/sources/", query_string=HERE).text
+
+    assert "There are 2 different sources in this circle" in page
+    assert "0.0″ from the middle, found on 2 of 3 frames" in page
+    assert page.count("16.250 ± 0.500") == 2 * 2  # of apertures, and by the profile
+    assert "15.000 ±" not in page
+    row = page[page.index(f'href="/frames/{alone.id}/"') :].split("</tr>")[0]
+    assert "nothing" in row
+    meant = re.search(r'data-meant="([^"]*)"', page)
+    assert meant is not None
+    assert f"&#34;{both.id}&#34;: " in meant[1]
+    assert f"&#34;{alone.id}&#34;" not in meant[1]
+    link = re.search(r'href="(/sources/[^"]*)">3.0″ away, on 2 frames', page)
+    assert link is not None
+    there = browser.get(link[1].replace("&amp;", "&")).text
+    assert there.count("15.000 ± 0.500") == 2 * 2
+
+
+def test_one_star_alone_needs_no_word_about_others(browser: FlaskClient) -> None:
+    make_showing(*PLACE, WCS)
+
+    assert "different sources" not in browser.get("/sources/", query_string=HERE).text
+
+
 def test_what_is_no_star_is_said_to_be_none_and_older_frames_say_nothing(
     browser: FlaskClient,
 ) -> None:

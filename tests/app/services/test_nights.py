@@ -241,3 +241,52 @@ def test_file_is_found_by_a_part_of_its_path_whatever_its_state(
 
     assert found == [shown]  # "_" is itself, and a hidden frame's file is hidden too
     assert raw_files.frames_of(observer, found) == {shown.id: [frame]}
+
+
+def test_raw_frame_of_a_master_leads_to_it(observer: User) -> None:
+    raw, master = make_frame("bias"), make_frame("bias", level=1)
+    block = make_block("bias", [raw])
+    with transaction():
+        block.master_id = master.id
+
+    page = nights.page_of(observer, NIGHT, FrameFilters(level=0))
+
+    assert page.rows[0].masters == [master]
+    assert page.rows[0].product is None
+
+
+def test_each_box_of_the_filter_counts_what_the_other_leaves(observer: User) -> None:
+    make_frame("bias")
+    make_frame("science")
+    make_frame("science", level=2)
+
+    raw = nights.facets(observer, NIGHT, level="0")
+    reduced = nights.facets(observer, NIGHT, level="2", kind="bias")
+
+    assert raw == {"levels": {"0": 2, "2": 1}, "kinds": {"science": 1, "bias": 1}}
+    assert reduced == {"levels": {"0": 1, "2": 0}, "kinds": {"science": 1, "bias": 0}}
+
+
+def test_files_that_are_no_frames_are_found_beside_those_of_their_night(staff: User) -> None:
+    make_frame(path="RAW/2026-11-20/a.fits")
+    make_frame(path="RAW/flat-folder/b.fits")
+    make_frame(path="RAW/other/c.fits", night=date(2026, 11, 22))
+    names = ("bad-20261120.fits", "bad_2026-11-21T01.fits", "bad.fits", "bad-20261319.fits")
+    lost = [make_file(f"2026-11-20/{name}").path for name in names]
+    lost.append(make_file("flat-folder/x.fits", FileState.WAITING, "").path)
+    make_file("flat-folder/bad-20261123.fits")
+    make_file("flat-folder/deeper/bad.fits")
+    make_file("2026-11-20/twin.fits", FileState.DUPLICATE)
+    make_file("other/bad.fits")
+    make_file("bad.fits")
+
+    assert [file.path for file in raw_files.beside_night(staff, NIGHT)] == sorted(lost)
+
+
+def test_files_that_are_no_frames_are_for_who_sees_every_frame(
+    observer: User, private: Proposal
+) -> None:
+    make_frame()
+    make_file("2026-11-20/bad.fits")
+
+    assert raw_files.beside_night(observer, NIGHT) == []

@@ -158,3 +158,26 @@ def test_map_shows_all_of_a_frame_at_the_same_scale_where_it_can(shape: tuple[in
     assert 100 <= panel.height <= 470
     if 0.5 < ny / nx < 2:
         assert (right - left) / nx == pytest.approx((bottom - top) / ny, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        Span(-0.05, 0.05, "catalogue − fit, mag"),
+        Span(-0.025, 0.025, "catalogue − fit, mag"),
+        Span(-123456, 654321, "y"),
+        Span(0, 1, "y"),
+        Span(-3, 5.5, "signal", is_log=True),
+    ],
+)
+def test_numbers_at_the_left_are_clear_of_the_label_there(y: Span) -> None:
+    svg = Panel(Span(0, 1), y).drawn("x")
+
+    label_to = 14 + 4  # its baseline, and what hangs below it
+    ends = [one for one in of_class(svg, "end") if one.text]
+    starts_at = [
+        float(one.get("x", 0)) - 7.64 * sum(0.5 if c in ".," else 1 for c in one.text or "")
+        for one in ends
+    ]
+    assert ends
+    assert min(starts_at) > label_to

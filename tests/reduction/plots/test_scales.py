@@ -45,3 +45,13 @@ def test_bar_says_what_its_colours_are() -> None:
     filled = [one for one in shapes(drawn) if one.get("fill")]
     assert lightness(filled[0].get("fill", "")) < lightness(filled[-1].get("fill", ""))
     assert float(filled[0].get("y", "")) > float(filled[-1].get("y", ""))  # low is below
+
+
+def test_numbers_of_a_bar_are_clear_of_what_they_are() -> None:
+    drawn = bar(Span(-0.025, 0.025, "catalogue − fit, mag"), 200.0, is_both_ways=True)
+
+    *numbers, title = [one for one in shapes(f"<svg>{drawn}</svg>") if one.tag == "text"]
+    title_from = float(title.get("x", "")) - 11  # its letters stand up from the line, leftwards
+    for one in numbers:
+        width = 7.64 * sum(0.5 if letter == "." else 1 for letter in one.text or "")
+        assert float(one.get("x", "")) + width < title_from

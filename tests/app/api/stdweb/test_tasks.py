@@ -439,3 +439,135 @@ def test_log_of_acts_leads_to_the_task(
 
     assert f"/tasks/{made['id']}/" in page
     assert "m31.fits" in page
+
+
+def warnings_of(response: Any) -> str:
+    """What an answer says beside its body."""
+    return " ".join(response.headers.getlist("Warning"))
+
+
+def test_field_that_process_does_not_know_is_refused_by_name(
+    client: FlaskClient, observer: User
+) -> None:
+    task = make_task(observer)
+
+    wrong = client.post(f"/api/tasks/{task.id}/process/", json={"steps": ["cleanup"], "sn": 3})
+    stray = client.post(f"/api/tasks/{task.id}/process/", json={"steps": ["cleanup"], "stpes": 1})
+
+    assert wrong.status_code == stray.status_code == 400
+    said = "There is no such field; these are: steps, config. Parameters of steps go into config."
+    assert wrong.get_json() == {"sn": [said]}
+    assert stray.get_json() == {"stpes": ["There is no such field; these are: steps, config."]}
+    db.session.refresh(task)
+    assert task.job_id is None
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [("crop", {"x3": 1}), ("destripe", {"axis": "x"}), ("action", {"action": "inspect", "sn": 3})],
+)
+def test_field_that_a_repair_does_not_know_is_refused(
+    client: FlaskClient, observer: User, call: str, body: dict[str, Any]
+) -> None:
+    task = make_task(observer)
+
+    response = client.post(f"/api/tasks/{task.id}/{call}/", json=body)
+
+    assert response.status_code == 400
+    assert "There is no such field" in response.text
+
+
+def test_parameter_that_no_step_knows_is_kept_and_told(client: FlaskClient, observer: User) -> None:
+    task = make_task(observer)
+    body = {"steps": ["inspect"], "config": {"spatial_ordr": 1, "sn": 4}}
+
+    answer = client.post(f"/api/tasks/{task.id}/process/", json=body)
+    quiet = client.post(
+        f"/api/tasks/{make_task(observer).id}/process/", json={"steps": ["inspect"]}
+    )
+
+    (doubt,) = answer.get_json()["warnings"]
+    assert answer.status_code == 200
+    assert "'spatial_ordr'" in doubt
+    assert "Is spatial_order meant?" in doubt
+    assert "warnings" not in quiet.get_json()
+
+
+def test_configuration_with_a_strange_name_is_stored_with_a_word_beside_the_answer(
+    client: FlaskClient, observer: User
+) -> None:
+    task = make_task(observer)
+    config = {"filter": "V", 'zz\u00e9\n"': 1}
+
+    changed = client.patch(f"/api/tasks/{task.id}/", json={"config": config, "state": "x"})
+    made = client.post("/api/tasks/", json={"original_name": "x.fits", "config": config})
+    plain = client.patch(f"/api/tasks/{task.id}/", json={"config": {"filter": "V"}})
+
+    assert changed.get_json()["config"] == made.get_json()["config"] == config
+    assert "state: cannot be written" in warnings_of(changed)
+    assert "no step knows 'zz\\xe9" in warnings_of(changed)
+    assert "no step knows" in warnings_of(made)
+    assert warnings_of(plain) == ""
+
+
+def test_task_is_not_made_of_fields_nobody_knows(client: FlaskClient) -> None:
+    response = client.post("/api/tasks/", json={"original_name": "x.fits", "filter": "R"})
+
+    assert response.status_code == 400
+    assert "go into config" in response.get_json()["filter"][0]
+    assert db.session.query(Task).count() == 0
+
+
+def test_list_refuses_a_filter_it_does_not_know(client: FlaskClient) -> None:
+    response = client.get("/api/tasks/?username=alice")
+
+    assert response.status_code == 400
+    assert "query, state, user, limit, offset" in response.get_json()["username"][0]
+    assert client.get("/api/tasks/?format=json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("limit=abc", "limit: is no whole number"),
+        ("limit=-5", "limit: is no whole number"),
+        ("offset=1", "offset: counts only with limit"),
+        ("limit=1&offset=x", "offset: is no whole number"),
+        ("limit=1&offset=0", ""),
+        ("", ""),
+    ],
+)
+def test_page_that_cannot_be_given_is_told_beside_the_list(
+    client: FlaskClient, observer: User, query: str, said: str
+) -> None:
+    make_task(observer)
+
+    response = client.get(f"/api/tasks/?{query}")
+
+    assert response.status_code == 200
+    assert said in warnings_of(response)
+    assert bool(said) == bool(warnings_of(response))
+
+
+def test_filter_nothing_is_calibrated_in_is_refused_at_once(
+    client: FlaskClient, observer: User
+) -> None:
+    task = make_task(observer)
+    ask = f"/api/tasks/{task.id}/process/"
+
+    wrong = client.post(ask, json={"steps": ["inspect"], "config": {"filter": "Q7"}})
+    cleaned = client.post(ask, json={"steps": ["cleanup"], "config": {"filter": "Q7"}})
+
+    assert wrong.status_code == 400
+    assert wrong.get_json()["error"].startswith("filter: 'Q7' is none that is known here")
+    assert " V R I " in wrong.get_json()["error"]
+    assert cleaned.status_code == 200
+
+
+@pytest.mark.parametrize("given", ["V", "sdssr", "Rc", "clear", "ZTF_g", " g "])
+def test_filter_in_any_spelling_is_taken(client: FlaskClient, observer: User, given: str) -> None:
+    ask = f"/api/tasks/{make_task(observer).id}/process/"
+
+    response = client.post(ask, json={"steps": ["inspect"], "config": {"filter": given}})
+
+    assert response.status_code == 200
