@@ -30,7 +30,7 @@ from reduction.reference import AskCatalogue, Reference
 
 Indices = npt.NDArray[np.int64]
 NOT_COVERED: Final = "not_covered"  # a cause whatever the sources are like
-CHAIN_VERSION: Final = 4  # raised whenever the same frame and catalogue would give other results
+CHAIN_VERSION: Final = 5  # raised whenever the same frame and catalogue would give other results
 LEAST_MAG_ERROR: Final = 0.003
 LEAST_STARS: Final = 5  # that tell the width of a star
 TELLING_SIGNALS: Final = (50.0, 20.0)  # over noise, that they should have, at best
@@ -272,10 +272,14 @@ def _limit(
 ) -> float | None:
     if zero is None or not info.exptime_s or detected.sky_noise <= 0:
         return None
+    radius = float(apertures.radii_pix[BEST])
+    uneven = apertures.uneven[BEST] ** 2 - float(np.median(apertures.sky_variance))
+    # What the sky is uneven by counts as so much more noise of the circle's pixels.
+    noise = np.hypot(detected.sky_noise, np.sqrt(max(uneven, 0.0) / np.pi) / radius)
     return limiting_mag(
         zero.value,
-        detected.sky_noise,
-        float(apertures.radii_pix[BEST]),
+        float(noise),
+        radius,
         float(apertures.growth[BEST]),
         info.exptime_s,
     )

@@ -14,7 +14,9 @@ from reduction.normal import MAD_TO_SIGMA
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 HIGHEST_ORDER: Final = 4
-BETTER: Final = 0.97  # held-out scatter of a higher order over that of a lower, to be taken
+# By how much likelier a freer fit must make the stars left out, twice the logarithm, to be taken.
+EVIDENCE: Final = 4.0
+CLIP_SIGMA: Final = 3.0  # of a star left out, beyond which it counts no more
 SPARE_STARS: Final = 5  # more than a polynomial has terms
 RADIAL_ORDER: Final = 3  # of the polynomial that holds a stretch by the square of the radius
 LEAST_KEPT: Final = 1e-9  # of a star's residual, that a fit through it leaves
@@ -195,15 +197,23 @@ class Plate:
         )
 
     def best_fit(self, matches: Matches) -> Fit:
-        """Return the least free fit that predicts stars left out nearly best."""
+        """Return the least free fit that predicts stars left out about best.
+
+        They count by their errors, as in the fit: the noise of faint stars tells nothing of how a
+        frame is bent. A median would tell as little of two dozen stars; that the residuals are the
+        prediction of what is left out is of Allen (1974), Technometrics 16, 125.
+        """
+        error = np.maximum(self.error_pix[matches.here], LEAST_ERROR_PIX)[:, None]
+        enough = np.exp(-EVIDENCE / (4 * max(1, len(matches))))  # for two values of each star
         best = self.fitted(matches, LADDER[0])
-        least = scatter(best.held_out)
+        least = _typical(best.held_out / error)
         for bend in LADDER[1:]:
             if not _are_enough(matches, bend):
                 break
             fit = self.fitted(matches, bend)
-            if scatter(fit.held_out) < BETTER * least:
-                best, least = fit, scatter(fit.held_out)
+            off = _typical(fit.held_out / error)
+            if off < enough * least:
+                best, least = fit, off
         return best
 
 
@@ -227,6 +237,12 @@ def with_stretch(coefficients: Floats, linear: Floats, stretch: float) -> Floats
     for power, axis in (((3, 0), 0), ((1, 2), 0), ((2, 1), 1), ((0, 3), 1)):
         whole[powers.index(power)] += stretch * linear[axis]
     return whole
+
+
+def _typical(pulls: Floats) -> float:
+    """Return the root mean square of some values, none counted beyond a few times the usual."""
+    off = np.abs(pulls)
+    return float(np.sqrt(np.mean(np.minimum(off, CLIP_SIGMA * scatter(off)) ** 2)))
 
 
 def scatter(offsets: Floats) -> float:

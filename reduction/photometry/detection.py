@@ -45,6 +45,7 @@ LEAST_WIDTH_PIX: Final = 0.8  # one bright pixel
 COVERED_SIGMA: Final = 6.0  # of a source's half axes, that its light reaches
 NARROWEST, WIDEST = 0.6, 4.0  # of a star's width, what may be one; saturated ones are wide
 WINDOW_LEAST, WINDOW_MOST = 0.7, 3.0  # of a star's width, that a source is centred in
+WIDER: Final = 1.4  # times a star's width: what is none, and is centred in a window of its own
 BLENDED_MOVE: Final = 0.3  # of its window, that a source with a neighbour may be moved
 SURE_SIGNAL: Final = 12.0  # of fainter ones the width tells nothing
 STAR_SIGNAL: Final = 20.0  # of sources that tell how wide a star is
@@ -268,7 +269,8 @@ def _measured(
     x, y = found.x[kept], found.y[kept]
     fwhm = _widths(light, x, y)
     blended = footprints.is_blended[kept]
-    x, y, known_to = _centred(light, (x, y), fwhm, (star_width, blended))
+    windows = _windows(light, (x, y), fwhm, star_width)
+    x, y, known_to = _centred(light, (x, y), windows, blended)
     total, error = np.empty(len(x)), np.empty(len(x))
     circles.own_circles(light, (x, y), fwhm, total, error)
     snr = np.where(error > 0, total / np.maximum(error, 1e-30), 0.0)
@@ -301,18 +303,33 @@ def _widths(light: stars.Light, x: Floats, y: Floats) -> Floats:
     return np.where(np.isfinite(fwhm) & (fwhm > LEAST_WIDTH_PIX), fwhm, LEAST_WIDTH_PIX)
 
 
+def _windows(
+    light: stars.Light, places: tuple[Floats, Floats], fwhm: Floats, star_width: float | None
+) -> Floats:
+    """Return the width of the window each source is centred in.
+
+    That of a star, unless the source is bright enough to tell its own, or plainly wider: noise
+    makes faint stars narrow, and a window that is narrow by noise is centred on its peak, farther
+    off and with less of an error than it has.
+    """
+    if star_width is None:
+        return fwhm
+    flux, error = np.empty(len(fwhm)), np.empty(len(fwhm))
+    circles.own_circles(light, places, np.full(len(fwhm), star_width), flux, error)
+    is_wide = (flux > SURE_SIGNAL * error) & (fwhm > WIDER * star_width)
+    own = is_wide | (flux > SURE_STAR_SIGNAL * error)
+    limits = WINDOW_LEAST * star_width, WINDOW_MOST * star_width
+    return np.where(own, np.clip(fwhm, *limits), star_width)
+
+
 def _centred(
     light: stars.Light,
     places: tuple[Floats, Floats],
-    fwhm: Floats,
-    known: tuple[float | None, npt.NDArray[np.bool_]],
+    windows: Floats,
+    is_blended: npt.NDArray[np.bool_],
 ) -> tuple[Floats, Floats, Floats]:
     """Return windowed centroids and their errors, NaN where the isophote's place is kept."""
     x, y = places
-    star_width, is_blended = known
-    windows = fwhm
-    if star_width is not None:
-        windows = np.clip(fwhm, WINDOW_LEAST * star_width, WINDOW_MOST * star_width)
     n = len(x)
     out = stars.Centroids(np.empty(n), np.empty(n), np.empty(n), np.empty(n))
     stars.window(light, x, y, windows, out)

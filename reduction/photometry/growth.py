@@ -28,9 +28,10 @@ class Growth:
     ----------
     shares, errors : float arrays, ``(k,)``
         Within each circle, and how well they are known: ones and zeros where no star told.
-    phase : float array, ``(t,)``
+    phase, phase_beyond : float arrays, ``(t,)``
         By how much the light between the best circle and the next grows, over that in the best,
-        with each of `phases`; empty where it was not told.
+        with each of `phases`; and the light in both rings around it, as the next circle cuts pixels
+        too. Empty where it was not told.
     scatter : float
         By how much that differs from star to star beyond its noise.
     """
@@ -38,6 +39,7 @@ class Growth:
     shares: Floats
     errors: Floats
     phase: Floats
+    phase_beyond: Floats
     scatter: float = 0.0
 
     def caught(self, places: Floats) -> Floats:
@@ -45,13 +47,14 @@ class Growth:
         mean = np.full(len(places), self.shares[BEST])
         if not len(self.phase):
             return mean
-        return np.asarray(1 / (1 / mean + phases(places)[:, 1:] @ self.phase))
+        return np.asarray(1 / (1 / mean + phases(places)[:, 1:] @ self.phase_beyond))
 
     def beyond(self, places: Floats) -> Floats:
         """Return the light between that circle and the next over that in it, of such stars."""
-        caught = self.caught(places)
-        inner, outer = self.shares[BEST], self.shares[BEST + 1]
-        return np.asarray((outer - 1) / inner + 1 / caught - 1)
+        mean = np.full(len(places), self.shares[BEST + 1] / self.shares[BEST] - 1)
+        if not len(self.phase):
+            return mean
+        return np.asarray(mean + phases(places)[:, 1:] @ self.phase)
 
 
 def phases(places: Floats) -> Floats:
@@ -94,16 +97,17 @@ def growth_of(flux: Floats, ring_error: Floats, places: Floats, fwhm_pix: float)
     flux, ring_error, places = flux[good], ring_error[good], places[good]
     n, k = len(flux), flux.shape[1]
     if n < LEAST_STARS:
-        return Growth(np.ones(k), np.zeros(k), np.empty(0))
+        return Growth(np.ones(k), np.zeros(k), np.empty(0), np.empty(0))
     rings = np.diff(flux, axis=1) / flux[:, [BEST]]
     noise = ring_error[:, 1:] / flux[:, [BEST]]
     plain = np.ones((n, 1))
     told = [usual(plain, rings[:, j], noise[:, j]) for j in range(k - 1)]
-    phase = np.empty(0)
+    phase = beyond = np.empty(0)
     by_phase = phases(places)
     if fwhm_pix < COARSE_FWHM_PIX and n >= SURE_STARS * by_phase.shape[1]:
-        told[BEST] = usual(by_phase, rings[:, BEST], noise[:, BEST])
-        phase = told[BEST][0][1:]
+        for j in (BEST, BEST + 1):
+            told[j] = usual(by_phase, rings[:, j], noise[:, j])
+        phase, beyond = told[BEST][0][1:], (told[BEST][0] + told[BEST + 1][0])[1:]
     light = np.array([one[0][0] for one in told])
     shares, slopes = _summed(light)
     hidden = np.abs(_summed(np.median(rings, axis=0))[0] - shares)
@@ -111,7 +115,8 @@ def growth_of(flux: Floats, ring_error: Floats, places: Floats, fwhm_pix: float)
     columns = by_phase if len(phase) else plain
     left = rings[:, BEST] - columns @ told[BEST][0]
     scatter = np.sqrt(max(_own(left, noise[:, BEST]), 0.0))
-    return Growth(shares, np.hypot(errors, HIDDEN_DOUBT * hidden), phase, float(scatter))
+    doubt = np.hypot(errors, HIDDEN_DOUBT * hidden)
+    return Growth(shares, doubt, phase, beyond, float(scatter))
 
 
 def _own(off: Floats, noise: Floats) -> float:

@@ -13,7 +13,7 @@ from reduction.kernels import psf as kernel
 from reduction.kernels.circles import circle_sums
 from reduction.photometry.apertures import Apertures
 from reduction.photometry.detection import Detected
-from reduction.photometry.growth import BEST, SURE_STARS, usual
+from reduction.photometry.growth import BEST
 from reduction.photometry.profile import (
     RADIUS_FWHM,
     STEP_PIX,
@@ -27,13 +27,19 @@ from reduction.photometry.profile import (
     star_shapes,
     terms_told,
 )
-from reduction.photometry.starfield import StarField, field_of, variance_slope, with_hidden
+from reduction.photometry.psfscale import STAR_SIGNAL, scales_of
+from reduction.photometry.starfield import (
+    FIT_FWHM,
+    StarField,
+    field_of,
+    variance_slope,
+    with_hidden,
+)
 from reduction.photometry.widths import vary
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
-STAR_SIGNAL: Final = 40.0  # of stars that tell the profile
 MOST_STARS: Final = 150
 AROUND: Final = 24  # stars, that tell whether one differs from those of its part of the frame
 MOST_WIDE: Final = 0.6  # of them with light in their rings: more are wide stars, not two in one
@@ -46,9 +52,6 @@ HIDDEN_ROUND: Final = 1  # after which stars are looked for in what is left
 LEAST_SEEN: Final = 0.3  # of a star's light, that its flux can be told by
 LEAST_ALONE: Final = 0.5  # of the stars of the profile: fewer are where crowds hide others
 MOST_DOUBT: Final = 0.02  # of a star's light, that the noise of its circle may be
-LEAST_OWN: Final = 0.9  # of the light under the profile of stars that tie it to the apertures
-MOST_GROWTH_DOUBT: Final = 0.005  # of the light in circles: crowds hide more, and the profile tells
-LEAST_NOISE: Final = 0.3  # of an aperture's, that its light may differ by from the profile's
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,45 +251,40 @@ def psf_fluxes(
     seen = field.seen(model.shape)
     known = (seen > LEAST_SEEN) & (free > 0)
     kept = field.is_fixed | ~known
-    light = np.where(known, np.stack([field.stars.flux, fitted.error, fitted.alone]), np.nan)
-    scale = _tied(light[:, :n], detected, apertures, model.scale)
+    light = np.where(known, np.stack([field.stars.flux, fitted.error, fitted.alone]), np.nan)[:, :n]
+    sky, sky_error = _uneven_sky(image, apertures, model)
+    light[0], light[1] = light[0] - sky, np.hypot(light[1], sky_error)
+    scales = scales_of(light, detected, apertures, model.scale)
     return PsfFluxes(
         x=field.stars.x[:n],
         y=field.stars.y[:n],
         x_error=np.where(kept, 0.0, fitted.x_error)[:n],
         y_error=np.where(kept, 0.0, fitted.y_error)[:n],
-        flux=np.where(known, field.stars.flux * scale, np.nan)[:n],
-        error=np.where(known, fitted.error * scale, np.nan)[:n],
+        flux=light[0] * scales.value,
+        error=np.hypot(light[1] * scales.value, light[0] * scales.error),
         chi2=np.where(known, fitted.chi2 / np.maximum(free, 1), np.nan)[:n],
-        alone=np.where(known, fitted.alone, np.nan)[:n],
+        alone=light[2],
         seen=seen[:n],
         n_together=together[:n],
     )
 
 
-def _tied(light: Floats, detected: Detected, apertures: Apertures, scale: float) -> float:
-    """Return what fitted fluxes are multiplied with to be on the scale of the apertures.
+def _uneven_sky(image: Image, apertures: Apertures, model: PsfModel) -> tuple[Floats, Floats]:
+    """Return how much light of uneven sky fits take for stars', and what is not known of it.
 
-    By all bright clean stars that have their light for themselves, where they are enough: where
-    most have neighbours, few tell how much is in the wings of the profile. `light` are flux, error
-    and the share that is a star's own, ``(3, n)``.
+    Sky that is alike over a star adds to a fit as to a circle of as many pixels as its profile
+    counts: the sum of the profile over that of its squares.
     """
-    told = apertures.growth_error[BEST] / apertures.growth[BEST]
-    if not 0 < told < MOST_GROWTH_DOUBT:
-        return scale
-    flux, error, own = light
-    sources = detected.sources
-    like = np.zeros(len(sources), np.bool_)
-    like[sources.like_stars(detected.fwhm_pix)] = True
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio, doubt = apertures.total / flux, apertures.total_error / flux
-        noise = np.sqrt(np.maximum(doubt**2 - (error / flux) ** 2, (LEAST_NOISE * doubt) ** 2))
-    good = like & sources.is_clean & (sources.snr > STAR_SIGNAL) & (own > LEAST_OWN)
-    good &= (flux > 0) & np.isfinite(ratio) & (noise > 0)
-    if np.count_nonzero(good) < SURE_STARS:
-        return scale
-    found, _ = usual(np.ones((np.count_nonzero(good), 1)), ratio[good], noise[good])
-    return float(found[0])
+    if not apertures.uneven[BEST] > 0:
+        return np.zeros_like(apertures.sky), np.zeros_like(apertures.sky)
+    reach = int(np.ceil(FIT_FWHM * model.fwhm_pix))
+    dy, dx = (one.ravel().astype(float) for one in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    inside = np.hypot(dx, dy) <= FIT_FWHM * model.fwhm_pix
+    ny, nx = image.shape
+    share = model.at(nx / 2, ny / 2, dx[inside], dy[inside])
+    pixels = share.sum() / np.sum(share**2) / (np.pi * apertures.radii_pix[BEST] ** 2)
+    left = np.maximum(apertures.uneven[BEST] ** 2 - apertures.sky_variance, 0.0)
+    return apertures.sky * pixels, np.sqrt(left) * pixels
 
 
 def psf_stars(detected: Detected, apertures: Apertures) -> Indices:

@@ -77,8 +77,9 @@ class SourceTable:
         ``ra_deg, dec_deg, error_arcsec``
             The same on the sky, ICRS; the error is the centroid's, not the solution's.
         ``flux, flux_error``
-            All light of a star, in the frame's unit; where the ring around shows that it is not one
-            star alone, the error says how much of it may be of something else.
+            All light of a star, in the frame's unit, without that of neighbours, and of uneven sky
+            as far as the ring around shows it; where that shows that it is not one star alone, the
+            error says how much of it may be of something else.
         ``flux_ap_1, flux_ap_error_1`` ...
             In circles, of `SourceFacts.radii_pix`.
         ``flux_kron, flux_kron_error, kron_radius``

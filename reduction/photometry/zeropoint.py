@@ -139,13 +139,17 @@ def choose_zero_point(stars: CalibrationStars, *, most: int = 2) -> ZeroPoint:
 
 
 def _bic(zero: ZeroPoint, stars: CalibrationStars, common: ZeroPoint) -> float:
-    """Return the criterion over the stars `common` used, by its scatter."""
+    """Return the criterion over the stars `common` used.
+
+    Each fit has the scatter it needs: one that takes a slope for scatter explains all as well, and
+    only its wider spread tells against it.
+    """
     used = common.is_used
     error = instrumental_mag(stars.flux_per_s[used], stars.flux_error_per_s[used])[1]
-    variance = error**2 + stars.mag_error[used] ** 2 + common.scatter_mag**2
+    variance = error**2 + stars.mag_error[used] ** 2 + zero.scatter_mag**2
     # A star that only the richer model explains must not count against the poorer without end.
     pulls = np.minimum(zero.residual_mag[used] ** 2 / variance, CLIP_SIGMA**2)
-    return float(np.sum(pulls) + len(zero.spatial) * np.log(len(pulls)))
+    return float(np.sum(pulls + np.log(variance)) + len(zero.spatial) * np.log(len(pulls)))
 
 
 def _check_enough(used: npt.NDArray[np.bool_], needed: int) -> None:

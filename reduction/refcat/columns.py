@@ -2,11 +2,13 @@
 
 Roles: ``ra`` ``dec`` (degrees), ``id`` (a whole number), ``pmra`` ``pmdec`` (mas a year, RA times
 cos Dec), ``epoch`` (Julian year); any other role is a band, and ``<band>_err`` its error.
+
+``FV/e_FV`` is one column divided by another, as a flux by its error where magnitudes have none.
 """
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +24,7 @@ Chunk = Mapping[str, Column]
 POSITION: Final = ("ra", "dec")
 PLAIN_ROLES: Final = (*POSITION, "id", "pmra", "pmdec", "epoch")
 ERROR: Final = "_err"
+OVER: Final = "/"  # between two columns: one divided by the other
 BRIGHTEST, FAINTEST = -30.0, 45.0  # magnitudes beyond are sentinels: 99.99, -999
 LARGEST_ERROR: Final = 10.0
 MJD_J2000: Final = 51544.5
@@ -197,7 +200,7 @@ class Cleaner:
     def clean(self, raw: RawChunk) -> Chunk:
         """Return the stars of some rows: degrees, magnitudes, mas a year, Julian years."""
         values = {
-            role: raw.columns[name] if role == "id" else self._scaled(role, raw.columns[name])
+            role: raw.columns[name] if role == "id" else self._scaled(role, _column(raw, name))
             for role, name in self._found.items()
         }
         self._count_text(raw)
@@ -301,6 +304,21 @@ class Cleaner:
             )
 
 
+def columns_of(names: Iterable[str], there: Collection[str]) -> list[str]:
+    """Return the columns of a file some names stand for, of a quotient both."""
+    parts = ([name] if name in there else name.split(OVER) for name in names)
+    return list(dict.fromkeys(part for both in parts for part in both))
+
+
+def _column(raw: RawChunk, name: str) -> Column:
+    """Return a column of some rows, or one divided by another."""
+    if name in raw.columns:
+        return raw.columns[name]
+    above, below = (raw.columns[part].astype(np.float64) for part in name.split(OVER))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(above / below)
+
+
 def _one(what: str) -> str:
     """Return words that begin with a plural for one of it."""
     noun, rest = what.split(" ", 1)
@@ -357,6 +375,10 @@ def _one_of(wanted: Sequence[str], names: Sequence[str]) -> str:
         same = [there for there in names if there.lower() == name.lower()]
         if len(same) == 1:
             return same[0]
+    for name in wanted:
+        parts = name.split(OVER)
+        if len(parts) == 2 and all(part in names for part in parts):
+            return name
     return ""
 
 

@@ -158,6 +158,7 @@ _APASS_SLOAN: Final[dict[str, Names]] = {
     **{b: (f"{b}_mag", f"{b}'mag", f"{b}mag") for b in "gri"},
     **{f"{b}_err": (f"e_{b}_mag", f"e_{b}'mag", f"e_{b}mag") for b in "gri"},
 }
+_SYNTHETIC: Final = ("U", *_BVRI, *"ugrizy")
 _PM: Final = {"pmra": ("pmRA",), "pmdec": ("pmDE",)}
 
 PRESETS: Final[Mapping[str, Preset]] = {
@@ -171,8 +172,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
             2016.0,
         ),
         # Synthetic magnitudes of Gaia's spectra, brought onto the standards (Montegriffo et al.
-        # 2023, A&A 674, A33). It has errors of fluxes alone, which are not taken: those of the
-        # magnitudes are unknown.
+        # 2023, A&A 674, A33). Errors it has of fluxes, and of these follow those of magnitudes.
         Preset(
             "vizier-gaiadr3syn",
             "Gaia DR3 synthetic photometry, VizieR I/360/syntphot",
@@ -180,10 +180,12 @@ PRESETS: Final[Mapping[str, Preset]] = {
                 "ra": ("RA_ICRS", "_RAJ2000"),
                 "dec": ("DE_ICRS", "_DEJ2000"),
                 "id": ("Source",),
-                **{band: (f"{band}mag",) for band in ("U", *_BVRI, *"ugrizy")},
+                **{band: (f"{band}mag",) for band in _SYNTHETIC},
+                **{f"{band}_err": (f"F{band}/e_F{band}",) for band in _SYNTHETIC},
             },
             _all(System.JOHNSON, "U", *_BVRI) | _all(System.SDSS, *"ugriz") | {"y": System.PS1},
             2016.0,
+            {f"{band}_err": "snr" for band in _SYNTHETIC},
         ),
         Preset(
             "gaia-archive",

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from reduction.refcat.build import Progress, Spec, build
-from reduction.refcat.columns import Chunk, Cleaner, ColumnMap, Counts
+from reduction.refcat.columns import ERROR, Chunk, Cleaner, ColumnMap, Counts, columns_of
 from reduction.refcat.coverage import Coverage, joined
 from reduction.refcat.errors import BadCatalogueError
 from reduction.refcat.meta import Meta, Source
@@ -89,17 +91,25 @@ def load(
         if kept is None:
             return build(folder, reading.chunks(), spec, progress)
         _check_alike(kept, reading.found)
-        chunks = chain(kept.chunks(), reading.chunks())
+        chunks = chain(_completed(kept.chunks(), reading.found), reading.chunks())
         return build(folder, chunks, _with(kept, spec), progress)
 
 
 def _check_alike(kept: Catalogue, found: dict[str, str]) -> None:
-    if kept.meta.columns.keys() != found.keys():
-        only = ", ".join(sorted(kept.meta.columns.keys() ^ found.keys()))
+    unlike = kept.meta.columns.keys() ^ found.keys()
+    if not all(role in found and role.endswith(ERROR) for role in unlike):
+        only = ", ".join(sorted(unlike))
         raise BadCatalogueError(
             f"the catalogue {kept.meta.name} and what is to be added to it do not have the same "
             f"columns: {only}"
         )
+
+
+def _completed(chunks: Iterator[Chunk], found: dict[str, str]) -> Iterator[Chunk]:
+    """Yield stars that were kept when nobody took errors of their magnitudes: unknown ones."""
+    for chunk in chunks:
+        unknown = np.full(chunk["ra"].size, np.nan, np.float32)
+        yield {role: chunk.get(role, unknown) for role in found}
 
 
 def _with(kept: Catalogue, spec: Spec) -> Spec:
@@ -162,7 +172,7 @@ class _Reading:
     ) -> Iterator[Chunk]:
         cleaner = Cleaner(self._columns, found, opened.units, path.name)
         whole = frozenset({found["id"]} if "id" in found else ())
-        for raw in opened.chunks(list(dict.fromkeys(found.values())), whole):
+        for raw in opened.chunks(columns_of(found.values(), opened.names), whole):
             yield cleaner.clean(raw)
             self._progress("reading", (number + raw.done) / len(self._files))
         self._counts.append(cleaner.finish())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from reduction.refcat.columns import ColumnMap
+from reduction.refcat.columns import ColumnMap, columns_of
 from reduction.refcat.known import PRESETS, Preset
 from reduction.refcat.regions import Cone
 
@@ -51,7 +51,7 @@ class Table:
     def columns(self) -> list[str]:
         """The columns to ask for; VizieR works out the last two for any table."""
         own = [name for names in self.preset.columns.values() for name in names]
-        return list(dict.fromkeys([*own, "_RAJ2000", "_DEJ2000"]))
+        return list(dict.fromkeys([*columns_of(own, ()), "_RAJ2000", "_DEJ2000"]))
 
     @property
     def column_map(self) -> ColumnMap:

@@ -107,6 +107,21 @@ def test_light_that_a_circle_misses_by_the_place_in_a_pixel_is_told() -> None:
     assert np.ptp(true) > 0.02
 
 
+def test_what_the_next_circle_misses_of_a_narrow_star_is_told_too() -> None:
+    flux, error, places, total = stars(400)
+    share = 0.01 * phases(places)[:, 1]
+    missed = share * flux[:, BEST]
+    flux[:, BEST] -= missed
+    flux[:, BEST + 1] -= 0.4 * missed
+
+    told = growth_of(flux, error, places, 1.8)
+
+    true = (TRUE[BEST] * total - missed) / total
+    ring = (TRUE[BEST + 1] * total - 0.4 * missed - true * total) / (true * total)
+    assert told.caught(places) == pytest.approx(true, abs=0.002)
+    assert told.beyond(places) == pytest.approx(ring, abs=0.003)
+
+
 def test_phases_add_nothing_in_the_mean_and_repeat_with_the_pixels() -> None:
     at = (np.arange(10) + 0.5) / 10
     places = np.column_stack([one.ravel() for one in np.meshgrid(at, at)])
@@ -116,6 +131,6 @@ def test_phases_add_nothing_in_the_mean_and_repeat_with_the_pixels() -> None:
 
 
 def test_without_phase_every_star_has_the_same_share() -> None:
-    told = Growth(TRUE, np.full(6, 0.001), np.empty(0))
+    told = Growth(TRUE, np.full(6, 0.001), np.empty(0), np.empty(0))
 
     assert told.caught(np.array([[1.3, 2.0], [7.7, 0.5]])).tolist() == [TRUE[BEST]] * 2

@@ -197,3 +197,17 @@ def test_what_all_stars_share_is_in_the_total_error_alone(rng: np.random.Generat
     found = replace(fit_zero_point(make_stars(rng)), systematic_mag=0.01)
 
     assert found.total_error == pytest.approx(np.hypot(found.error, 0.01))
+
+
+def test_a_slope_is_not_taken_for_scatter_of_the_stars(rng: np.random.Generator) -> None:
+    n, found = 60, []
+    for _ in range(60):
+        mag, (x, y) = rng.uniform(14, 18, n), rng.uniform(-1, 1, (2, n))
+        error = 0.01 * 10 ** (0.3 * (mag - 14))  # of the faintest 0.16
+        inst = mag - TRUE - 0.04 * y + rng.normal(0, error)
+        flux = 10 ** (-0.4 * inst)
+        stars = CalibrationStars(flux, flux * error / 1.0857, mag, np.full(n, 0.003), x=x, y=y)
+        found.append(choose_zero_point(stars))
+
+    # Judged by the scatter of the fit without it, it is found in half of them.
+    assert sum(bool(one.spatial) for one in found) >= 40

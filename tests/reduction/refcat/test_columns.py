@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reduction.refcat.columns import Cleaner, ColumnMap, RawChunk
+from reduction.refcat.columns import Cleaner, ColumnMap, RawChunk, columns_of
 from reduction.refcat.errors import BadCatalogueError
 from reduction.refcat.systems import System
 
@@ -174,3 +174,26 @@ def test_columns_that_are_no_positions_are_suspected() -> None:
 
     with pytest.raises(BadCatalogueError, match="most positions are not on the sky"):
         cleaner.finish()
+
+
+def test_an_error_may_be_a_flux_by_its_error() -> None:
+    columns = ColumnMap(
+        {"ra": ("RA",), "dec": ("DE",), "V": ("Vmag",), "V_err": ("FV/e_FV",)}, {"V_err": "snr"}
+    )
+
+    cleaner, stars = cleaned(
+        columns, RA=[1.0, 2.0, 3.0], DE=[1.0, 2.0, 3.0], Vmag=[15.0, 16.0, 17.0],
+        FV=[100.0, 5.0, 5.0], e_FV=[1.0, 0.0, np.nan],
+    )  # fmt: skip
+
+    assert stars["V_err"][0] == pytest.approx(0.010857, rel=1e-3)
+    assert np.isnan(stars["V_err"][1:]).all()
+    assert cleaner.counts.kept == 3
+
+
+def test_a_quotient_lacks_a_column_where_one_of_both_does() -> None:
+    columns = ColumnMap(PLAIN | {"V_err": ("FV/e_FV",)})
+
+    with pytest.raises(BadCatalogueError, match="no column 'FV/e_FV'"):
+        columns.found_in(["RA", "DE", "Vmag", "FV"], "a.csv")
+    assert columns_of(["RA", "FV/e_FV", "a/b"], ["a/b"]) == ["RA", "FV", "e_FV", "a/b"]

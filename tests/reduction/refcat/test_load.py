@@ -126,3 +126,24 @@ def test_catalogue_of_tycho_and_one_without_a_header_load(tmp_path: Path) -> Non
     assert (hatp32.rows, sn2015bn.rows) == (25, 548)
     stars = catalogue.cone(173.460684, 0.565263, 0.0001)
     assert (stars.mag["r"][0], stars.error["r"][0]) == pytest.approx((20.467, 0.029))
+
+
+def test_stars_kept_without_errors_stay_when_some_with_errors_come(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("ra,dec,V\n10,1,15\n")
+    (tmp_path / "b.csv").write_text("ra,dec,V,e\n10.1,1,16,0.02\n")
+    folder = tmp_path / "store"
+    loaded(folder, tmp_path / "a.csv", columns="ra=ra,dec=dec,V=V")
+    what = column_map(pairs_of("ra=ra,dec=dec,V=V,V_err=e", "columns"), units={}, system="")
+
+    load(
+        folder,
+        [tmp_path / "b.csv"],
+        Loading("test", "a test", 2000.0, what),
+        lambda _stage, _done: None,
+        kept=Catalogue.newest(folder),
+    )
+
+    stars = Catalogue.newest(folder).cone(10.0, 1.0, 1.0)
+    order = np.argsort(stars.mag["V"])
+    assert np.isnan(stars.error["V"][order][0])
+    assert stars.error["V"][order][1] == pytest.approx(0.02)
