@@ -169,7 +169,10 @@ def _light(look: _Look, targets: list[Resolved]) -> dict[str, Any]:
     gains: dict[str, Any] = {}
     given = task_stars.band_named(look.options.cat_name, look.options.band)
     band = band_of(given, look.picture)
-    if look.options.band is None or look.options.band != band:
+    if look.options.band is None and task_filters.refusal(band):
+        told = look.picture.info.band_raw or band
+        look.log.doubt(f"nothing is calibrated in the filter {told!r}: give one as filter")
+    elif look.options.band is None or look.options.band != band:
         look.log.say(f"Filter is {band}, {_band_source(look)}")
         gains["filter"] = band
     place = _place(look.picture, targets)

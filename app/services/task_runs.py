@@ -72,6 +72,8 @@ def process(
         If the task is being processed already.
     """
     wanted = checked_steps(steps)
+    if _LOOKING.intersection(wanted):  # reads what catalogues there are: not in the transaction
+        task_filters.check({**task.config, **(config or {})})
     with transaction():
         locked = locked_row(task)
         check_at_rest(locked)
@@ -97,8 +99,6 @@ def _check_options(steps: Sequence[TaskStep], config: Mapping[str, Any]) -> None
         for step in steps:
             if step in _OPTIONS:
                 _OPTIONS[step](config)
-        if _LOOKING.intersection(steps):
-            task_filters.check(config)
     except options.BadOptionError as error:
         raise InvalidRequestError(str(error)) from error
 

@@ -1,5 +1,6 @@
 """Three unofficial calls that some clients of STDWeb still make."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -31,7 +32,8 @@ _DO: Final = {
     "do_simple_transients": "simple_transients",
     "do_subtraction": "subtraction",
 }
-_NO_PARAMETER: Final = {"file", "title", "preset", "groups", "config", *_DO}
+_NO_PARAMETER: Final = {"file", "title", "preset", "groups", "config", *_DO, *telling.ANYWHERE}
+_ALIASES: Final = {"template_catalog": "template"}
 
 
 def register(blueprint: APIBlueprint) -> None:
@@ -59,8 +61,14 @@ def upload_task() -> ResponseReturnValue:
     if wanted:
         tasks.process(task, wanted, by=current_user())
     named = f" and queued: {', '.join(wanted)}" if wanted else ""
-    said = " ".join([f"Task {task.id} made{named}", *task_parameters.unknown(task.config)])
+    said = _with_doubts(f"Task {task.id} made{named}", task.config)
     return {"message": said, "task": schemas.render_task(task)}, HTTPStatus.CREATED
+
+
+def _with_doubts(said: str, given: Mapping[str, Any]) -> str:
+    """Return a message, and behind it what no step knows of what was given."""
+    doubts = task_parameters.unknown(given)
+    return f"{said}. {' '.join(doubts)}" if doubts else said
 
 
 def _made(fields: Fields, arrived: Arrived) -> Task:
@@ -75,7 +83,11 @@ def _made(fields: Fields, arrived: Arrived) -> Task:
 
 
 def _parameters(fields: Fields) -> dict[str, Any]:
-    return {name: value_of(value) for name, value in fields.items() if name not in _NO_PARAMETER}
+    return {
+        _ALIASES.get(name, name): value_of(value)
+        for name, value in fields.items()
+        if name not in _NO_PARAMETER
+    }
 
 
 def value_of(value: object) -> object:
@@ -107,14 +119,13 @@ def act_on_task(task_id: int) -> ResponseReturnValue:
     telling.refuse_unknown(fields, tuple(documents.ACTION["properties"]))
     given = _given(fields)
     tasks.process(task, [step], by=current_user(), config=given)
-    doubts = task_parameters.unknown(given)
-    return {"message": " ".join([f"Started {action} for task {task.id}", *doubts])}
+    return {"message": _with_doubts(f"Started {action} for task {task.id}", given)}
 
 
 def _given(fields: Fields) -> dict[str, Any]:
     """Return the parameters of an action: an object, or JSON in a text."""
     config = schemas.parse_step_config(Fields({"config": fields.get("params")}))
-    found = dict(config or {})
+    found = {_ALIASES.get(name, name): value for name, value in (config or {}).items()}
     if catalogue := fields.text("template_catalog"):
         found["template"] = catalogue
     return found

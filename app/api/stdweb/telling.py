@@ -10,8 +10,8 @@ from app.errors import InvalidRequestError
 from app.services.task_parameters import PARAMETERS
 
 # What browsers, their scripts and frameworks of clients add to any call.
-_ANYWHERE: Final = frozenset({"csrfmiddlewaretoken", "csrf_token", "format", "_"})
-_LONGEST: Final = 400  # characters of a sentence in a header
+ANYWHERE: Final = frozenset({"csrfmiddlewaretoken", "csrf_token", "format", "_"})
+_LONGEST: Final = 180  # characters of a sentence in a header
 
 
 def refuse_unknown(names: Collection[str], known: Collection[str], what: str = "field") -> None:
@@ -23,13 +23,14 @@ def refuse_unknown(names: Collection[str], known: Collection[str], what: str = "
         With what it does know, and where a parameter of a step belongs.
     """
     named = {name for name in names if isinstance(name, str)}  # a part of a body may have no name
-    strange = sorted(named - set(known) - _ANYWHERE)
+    strange = sorted(named - set(known) - ANYWHERE)
     if not strange:
         return
     name = strange[0]
     takes = f"these are: {', '.join(known)}"
-    is_parameter = name in PARAMETERS and "config" in known
-    place = " Parameters of steps go into config." if is_parameter else ""
+    within = next((part for part in ("params", "config") if part in known), "")
+    is_parameter = name in PARAMETERS and within
+    place = f" Parameters of steps go into {within}." if is_parameter else ""
     raise InvalidRequestError(**{name[:80]: f"There is no such {what}; {takes}.{place}"})
 
 

@@ -325,6 +325,22 @@ def test_what_photometry_will_lack_is_said_when_the_image_is_looked_over(
     assert "Warning: the catalogue vhs is not loaded" in text_of(task, "inspect.log")
 
 
+def test_filter_of_the_header_that_nothing_is_calibrated_in_is_doubted_and_not_taken_over(
+    image: Path, observer: User, tmp_path: Path
+) -> None:
+    with fits.open(image, mode="update") as hdus:
+        hdus[0].header["FILTER"] = "L"
+    task = make_task(observer, image, {"cat_name": "atlas"}, tmp_path)
+
+    run(task, "inspect", by=observer)
+
+    assert (task.state, task.config.get("filter")) == ("inspect_done", None)
+    doubt = "Warning: nothing is calibrated in the filter 'L': give one as filter"
+    assert doubt in text_of(task, "inspect.log")
+    tasks.process(task, ["inspect"], by=observer)
+    assert task.state == "running"
+
+
 @needs_shared
 def test_a_spectrum_is_said_to_be_one(observer: User, tmp_path: Path) -> None:
     path = next(shared("data", "RAW").rglob("v_w_20180803_7_1_0_1.fits*"))

@@ -385,6 +385,17 @@ def test_upload_with_steps_and_parameters_begins_at_once(client: FlaskClient) ->
     assert task["config"] == {"target": "M 31", "sn": 3.5, "use_color": False, "filter": "R"}
 
 
+def test_upload_keeps_no_secret_of_the_form_and_ends_its_sentence_before_the_next(
+    client: FlaskClient,
+) -> None:
+    made = upload(
+        client, "/api/tasks/upload/", csrf_token="secret", zz="1", template_catalog="ps1"
+    ).get_json()
+
+    assert made["task"]["config"] == {"zz": 1, "template": "ps1"}
+    assert f"Task {made['task']['id']} made. config: no step knows 'zz'" in made["message"]
+
+
 def test_upload_with_a_step_that_comes_later_makes_no_task(client: FlaskClient) -> None:
     refused = upload(client, "/api/tasks/upload/", do_inspect="1", do_subtraction="1")
 
@@ -404,6 +415,19 @@ def test_action_queues_one_step_with_its_parameters(
 
     assert (answer.status_code, list(answer.get_json())) == (200, ["message"])
     assert (task.state, task.config) == ("running", {"sn": 3, "template": "ps1"})
+
+
+def test_parameter_beside_those_of_an_action_is_told_its_place(
+    client: FlaskClient, observer: User
+) -> None:
+    task = make_task(observer)
+    body = {"action": "photometry", "params": {"template_catalog": "ps1"}}
+
+    strange = client.post(f"/api/tasks/{task.id}/action/", json=body | {"sn": 3})
+    taken = client.post(f"/api/tasks/{task.id}/action/", json=body)
+
+    assert "go into params" in strange.get_json()["sn"][0]
+    assert (taken.status_code, task.config) == (200, {"template": "ps1"})
 
 
 @pytest.mark.parametrize("action", ["burn", "", "transients_simple"])
@@ -508,6 +532,16 @@ def test_configuration_with_a_strange_name_is_stored_with_a_word_beside_the_answ
     assert "no step knows 'zz\\xe9" in warnings_of(changed)
     assert "no step knows" in warnings_of(made)
     assert warnings_of(plain) == ""
+
+
+def test_what_is_told_beside_an_answer_fits_the_headers_a_proxy_takes(
+    client: FlaskClient, observer: User
+) -> None:
+    config = {f"{number:02d}" + "\u661f" * 60: 1 for number in range(12)}
+
+    changed = client.patch(f"/api/tasks/{make_task(observer).id}/", json={"config": config})
+
+    assert 0 < len(warnings_of(changed)) < 2500
 
 
 def test_task_is_not_made_of_fields_nobody_knows(client: FlaskClient) -> None:
