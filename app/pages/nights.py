@@ -82,12 +82,13 @@ def show_night(name: str) -> ResponseReturnValue:
     user = current_user()
     refuse_unknown(_FILTERS)
     night = None if name == UNDATED else parse_night(name)
+    filters, problems_only, mark = _filters(), "problems" in request.args, request.args.get("mark")
     page = nights.page_of(
         user,
         night,
-        _filters(),
-        problems_only="problems" in request.args,
-        mark=request.args.get("mark"),
+        filters,
+        problems_only=problems_only,
+        mark=mark,
         after_id=asked_row("after"),
     )
     shown = {
@@ -98,7 +99,7 @@ def show_night(name: str) -> ResponseReturnValue:
         "filters": request.args,
         "level": _level(),
         "levels": LEVELS,
-        "facets": nights.facets(user, night, level=_level(), kind=request.args.get("kind", "")),
+        "facets": nights.facets(user, night, filters, problems_only=problems_only, mark=mark),
     }
     if request.headers.get("HX-Target") == "frames":
         return render_template("parts/night_frames.html", **shown)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from app.db import db
@@ -180,24 +180,26 @@ def page_of(
     after_id: int | None = None,
 ) -> NightPage:
     """Return frames of a night (None: those of no night) in order of time."""
-    where = [*frames.conditions(**filters)]
-    where.append(Frame.night == night if night is not None else Frame.night.is_(None))
-    if problems_only:
-        where.append(_has_problem())
-    if mark:
-        where.append(quality.is_or_became_marked(mark))
-    total = db.session.scalar(
-        select(func.count(Frame.id)).where(access.may_see(user, Frame), *where)
-    )
+    where = _conditions(night, filters, problems_only, mark)
+    total = select(func.count(Frame.id)).where(access.may_see(user, Frame), *where)
     query = access.visible_to(user, Frame).where(*where, *_after(user, after_id))
     query = query.order_by(Frame.start_utc.is_(None), Frame.start_utc, Frame.id)
     found = db.session.scalars(query.options(joinedload(Frame.camera)).limit(PAGE + 1)).all()
     shown = found[:PAGE]
-    return NightPage(
-        _with_context(user, shown),
-        total or 0,
-        shown[-1].id if len(found) > PAGE else None,
-    )
+    next_id = shown[-1].id if len(found) > PAGE else None
+    return NightPage(_with_context(user, shown), db.session.scalar(total) or 0, next_id)
+
+
+def _conditions(
+    night: date | None, filters: FrameFilters, problems_only: bool = False, mark: str | None = None
+) -> list[ColumnElement[bool]]:
+    found = frames.conditions(**filters)
+    found.append(Frame.night == night if night is not None else Frame.night.is_(None))
+    if problems_only:
+        found.append(_has_problem())
+    if mark:
+        found.append(quality.is_or_became_marked(mark))
+    return found
 
 
 def _after(user: Person, frame_id: int | None) -> list[ColumnElement[bool]]:
@@ -208,13 +210,8 @@ def _after(user: Person, frame_id: int | None) -> list[ColumnElement[bool]]:
         return []
     if last.start_utc is None:
         return [and_(Frame.start_utc.is_(None), Frame.id > last.id)]
-    return [
-        or_(
-            Frame.start_utc > last.start_utc,
-            and_(Frame.start_utc == last.start_utc, Frame.id > last.id),
-            Frame.start_utc.is_(None),
-        )
-    ]
+    same = and_(Frame.start_utc == last.start_utc, Frame.id > last.id)
+    return [or_(Frame.start_utc > last.start_utc, same, Frame.start_utc.is_(None))]
 
 
 def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
@@ -254,20 +251,24 @@ def _makers(user: Person, product_ids: Sequence[int]) -> Sequence[tuple[int, Blo
 
 
 def facets(
-    user: Person, night: date | None, *, level: str = "", kind: str = ""
+    user: Person,
+    night: date | None,
+    filters: FrameFilters,
+    *,
+    problems_only: bool = False,
+    mark: str | None = None,
 ) -> dict[str, dict[str, int]]:
-    """Count a night's frames of each kind at a level, and of each level of a kind; "" is all."""
-    is_night = Frame.night == night if night is not None else Frame.night.is_(None)
-    query = (
-        select(Frame.level, Frame.kind, func.count())
-        .where(access.may_see(user, Frame), is_night)
-        .group_by(Frame.level, Frame.kind)
-    )
+    """Count a night's frames of each kind, and of each level, that the other conditions leave."""
+    level, kind = filters.get("level"), filters.get("kind")
+    others = _conditions(night, {**filters, "level": None, "kind": None}, problems_only, mark)
+    left = func.count(case((and_(*others), 1)))  # 0 where none is: it may be chosen all the same
+    query = select(Frame.level, Frame.kind, left).where(access.may_see(user, Frame))
+    query = query.where(*_conditions(night, {}))
     levels: dict[str, int] = {}
     kinds: dict[str, int] = {}
-    for number, name, count in db.session.execute(query):
-        levels[str(number)] = levels.get(str(number), 0) + count * (kind in {"", name})
-        kinds[name] = kinds.get(name, 0) + count * (level in {"", str(number)})
+    for number, name, count in db.session.execute(query.group_by(Frame.level, Frame.kind)):
+        levels[str(number)] = levels.get(str(number), 0) + count * (kind in {None, name})
+        kinds[name] = kinds.get(name, 0) + count * (level in {None, number})
     return {"levels": levels, "kinds": dict(sorted(kinds.items(), key=lambda k: _order(k[0])))}
 
 

@@ -17,7 +17,7 @@ from app.services import access
 PAGE: Final = 200
 _TROUBLED: Final = (FileState.QUARANTINED, FileState.WAITING, FileState.DUPLICATE)
 _NO_FRAMES: Final = (FileState.QUARANTINED, FileState.WAITING)
-_MOST_LOOKED_AT: Final = 2000  # newest files in trouble among which those of a night are sought
+_MOST_LOOKED_AT: Final = 2000  # newest files of a state among which those of a night are sought
 _DATE: Final = re.compile(r"(?<!\d)(20\d\d)([-_]?)([01]\d)\2([0-3]\d)(?!\d)", re.ASCII)
 _A_DAY: Final = timedelta(days=1)
 
@@ -75,16 +75,20 @@ def beside_night(user: Person, night: date) -> Sequence[ScannedFile]:
     """Return the files that lie beside the raw frames of a night and could not become frames.
 
     What cannot be read tells no time: a file belongs to the night by its folder, unless its name
-    has the date of another.
+    has the date of another. It is sought among the newest files in quarantine, and the newest
+    that wait: each apart, for the thousands that wait in a first scan hide none in quarantine.
     """
-    query = access.visible_to(user, ScannedFile).where(ScannedFile.state.in_(_NO_FRAMES))
-    newest = query.order_by(ScannedFile.id.desc()).limit(_MOST_LOOKED_AT)
-    troubled = db.session.scalars(newest).all()
+    troubled = [one for state in _NO_FRAMES for one in _newest(user, state)]
     if not troubled:
         return []
     homes = _folders_of(user, night)
     found = [one for one in troubled if _folder(one.path) in homes and _may_be_of(one.path, night)]
     return sorted(found, key=lambda one: one.path)
+
+
+def _newest(user: Person, state: FileState) -> Sequence[ScannedFile]:
+    query = access.visible_to(user, ScannedFile).where(ScannedFile.state == state)
+    return db.session.scalars(query.order_by(ScannedFile.id.desc()).limit(_MOST_LOOKED_AT)).all()
 
 
 def _folders_of(user: Person, night: date) -> set[str]:

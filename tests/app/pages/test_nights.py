@@ -331,3 +331,18 @@ def test_calendar_says_that_raw_is_not_there(browser: Browser) -> None:
     raw.rename(raw.with_name("unmounted"))
 
     assert f"The RAW folder {raw} is not there. Is its disk mounted?" in browser.text("/nights/")
+
+
+def test_numbers_behind_the_choices_are_of_what_the_other_boxes_leave(browser: Browser) -> None:
+    make_frame("bias", file_name="a.fits")
+    make_frame("bias", file_name="b.fits", kind_doubt="names no object")
+    make_frame("science", file_name="c.fits")
+
+    named = browser.text("/night/2026-11-20/?name_has=a.fits")
+    doubtful = browser.text("/night/2026-11-20/?problems=1")
+
+    assert "bias (1)" in named
+    assert "science (0)" in named
+    assert "raw (1)" in named
+    assert "bias (1)" in doubtful
+    assert "raw (3)" in browser.text("/night/2026-11-20/")

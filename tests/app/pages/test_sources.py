@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.models import User
-from app.services import source_files
+from app.services import source_files, star_groups
 from reduction.photometry.kinds import SourceKind
 from tests.app.services.solvedframes import FIRST, make_showing, make_solved
 from tests.conftest import sign_in
@@ -164,6 +164,54 @@ def test_many_frames_come_in_pages(browser: FlaskClient, monkeypatch: pytest.Mon
     assert f'href="/frames/{made[2].id}/' not in first
     assert f'href="/frames/{made[2].id}/' in second
     assert f'href="/frames/{made[0].id}/' not in second
+
+
+def test_star_of_the_first_page_is_that_of_the_pages_after_it(browser: FlaskClient) -> None:
+    # On the later frames another is nearer to the middle; the last does not show the star.
+    x, y = WCS.pixel(np.array([10.0, 10.0]), np.array([20.0 + 2 / 3600, 20.0 - 1 / 3600]))
+    mags = np.array([16.25, 15.0])
+    for hour, rows in enumerate((slice(0, 1), slice(0, 2), slice(1, 2))):
+        table = table_of(WCS, x[rows], y[rows], mags=mags[rows])
+        make_solved(WCS, table, mid_utc=FIRST + timedelta(hours=hour))
+
+    first = browser.get("/sources/", query_string=HERE | {"limit": "1"}).text
+    second = browser.get(next_page(first) + "&limit=1").text
+    third = browser.get(next_page(second)).text
+
+    assert "16.250 ± 0.500" in first
+    assert "16.250 ± 0.500" in second
+    assert "15.000 ±" not in second
+    assert "15.000 ±" not in third
+    assert "was found on none of these" in third
+    assert "was found on none of these" not in second
+    assert "star=" not in "".join(re.findall(r'href="(/api/sources/[^"]*)"', second))
+
+
+def next_page(page: str) -> str:
+    link = re.search(r'class="button" href="([^"]*)"', page)
+    assert link is not None
+    return link[1].replace("&amp;", "&")
+
+
+@pytest.mark.parametrize("star", ["north", "10", "10 nan", "inf 20", "10 91", "1 2 3"])
+def test_place_of_a_star_that_is_none_is_refused(browser: FlaskClient, star: str) -> None:
+    page = browser.get("/sources/", query_string=HERE | {"star": star})
+
+    assert page.status_code == 400
+    assert "star: must be a place in degrees" in page.text
+
+
+def test_a_crowd_beyond_what_is_put_together_is_counted_as_more(
+    browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(star_groups, "_MOST_ROWS", 3)
+    north = np.arange(4) * 30 / 3600
+    x, y = WCS.pixel(np.full(4, 10.0), 20.0 + north)
+    make_solved(WCS, table_of(WCS, x, y), mid_utc=FIRST)
+
+    page = browser.get("/sources/", query_string=HERE | {"radius": "100"}).text
+
+    assert "There are more than 2 different sources in this circle" in page
 
 
 def test_a_damaged_file_does_not_break_the_page(browser: FlaskClient) -> None:

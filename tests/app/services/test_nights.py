@@ -137,7 +137,7 @@ def test_frames_of_another_proposal_are_in_no_list(observer: User, private: Prop
         db.session.add(FrameParent(child_id=hidden.id, parent_id=own.id, role="raw"))
 
     page = nights.page_of(observer, NIGHT, ALL)
-    facets = nights.facets(observer, NIGHT)
+    facets = nights.facets(observer, NIGHT, ALL)
 
     assert [row.frame.id for row in page.rows] == [own.id]
     assert page.total == 1
@@ -260,11 +260,39 @@ def test_each_box_of_the_filter_counts_what_the_other_leaves(observer: User) -> 
     make_frame("science")
     make_frame("science", level=2)
 
-    raw = nights.facets(observer, NIGHT, level="0")
-    reduced = nights.facets(observer, NIGHT, level="2", kind="bias")
+    raw = nights.facets(observer, NIGHT, FrameFilters(level=0))
+    reduced = nights.facets(observer, NIGHT, FrameFilters(level=2, kind="bias"))
 
     assert raw == {"levels": {"0": 2, "2": 1}, "kinds": {"science": 1, "bias": 1}}
     assert reduced == {"levels": {"0": 1, "2": 0}, "kinds": {"science": 1, "bias": 0}}
+
+
+def test_boxes_of_the_filter_count_what_name_mark_and_problems_leave(observer: User) -> None:
+    make_frame("bias", file_name="a.fits")
+    make_frame("science", file_name="ab.fits", kind_doubt="names no object")
+    make_frame("science", level=2, file_name="c.fits", quality=["trailed"])
+
+    named = nights.facets(observer, NIGHT, FrameFilters(contains="a"))
+    of_level = nights.facets(observer, NIGHT, FrameFilters(contains="b", level=0))
+    doubtful = nights.facets(observer, NIGHT, ALL, problems_only=True)
+    marked = nights.facets(observer, NIGHT, ALL, mark="trailed")
+
+    assert named == {"levels": {"0": 2, "2": 0}, "kinds": {"science": 1, "bias": 1}}
+    assert of_level == {"levels": {"0": 1, "2": 0}, "kinds": {"science": 1, "bias": 0}}
+    assert doubtful == {"levels": {"0": 1, "2": 0}, "kinds": {"science": 1, "bias": 0}}
+    assert marked == {"levels": {"0": 0, "2": 1}, "kinds": {"science": 1, "bias": 0}}
+
+
+def test_files_that_wait_hide_none_in_quarantine(
+    staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_files, "_MOST_LOOKED_AT", 2)
+    make_frame(path="RAW/2026-11-20/a.fits")
+    bad = make_file("2026-11-20/bad.fits")
+    for n in range(3):
+        make_file(f"elsewhere/{n}.fits", FileState.WAITING, "")
+
+    assert raw_files.beside_night(staff, NIGHT) == [bad]
 
 
 def test_files_that_are_no_frames_are_found_beside_those_of_their_night(staff: User) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from app.models import TaskStep
 from app.pages.task_fields import fields_of
-from app.services.task_parameters import KNOWN, PARAMETERS, unknown
+from app.services.task_parameters import PARAMETERS, unknown
 from reduction.oneimage import options
 
 
@@ -47,7 +47,6 @@ def test_every_field_of_the_forms_is_known() -> None:
 
 def test_what_inspection_puts_there_is_known() -> None:
     assert set(options.AFTER_INSPECT) <= PARAMETERS
-    assert unknown(dict.fromkeys(KNOWN)) == []
 
 
 def test_strange_names_are_told_up_to_a_limit_and_in_short() -> None:
