@@ -5,6 +5,7 @@ them alive. Each part can be started by itself, for a site that outgrows one mac
 """
 
 import argparse
+import errno
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -32,6 +34,7 @@ REFUSED: Final = 2  # exit code
 TIDY_S: Final = 60.0
 ASK_S: Final = 0.5
 SILENCE_S: Final = 60.0  # after so long, what is still missing is named
+_NOBODY_LISTENS: Final = frozenset({errno.EPIPE, errno.EIO})  # a pipe's reader, a terminal left
 
 
 def main() -> int:
@@ -95,8 +98,10 @@ def run_all(settings: config.Config, *, with_demo: bool) -> None:
         say_all(first_user)  # now already: the start may fail, and this is kept nowhere
         environment = startup.environment(settings)
         crew = Supervisor(startup.parts(settings), environment, _tell, must_stop.is_urgent)
-        crew.run(must_stop, Watch(crew, settings, with_demo=with_demo, last_words=first_user))
-        startup.give_back(app, settings)
+        try:
+            crew.run(must_stop, Watch(crew, settings, with_demo=with_demo, last_words=first_user))
+        finally:
+            startup.give_back(app, settings)
         say("stopped")
 
 
@@ -119,9 +124,22 @@ def _tell(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell whoever started the program."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Tell whoever started the program; one who has gone away must not end it."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        log.info("nobody was told, standard output is broken: %s", error)  # not what: a password
+        if error.errno in _NOBODY_LISTENS:
+            _tell_nobody()
+
+
+def _tell_nobody() -> None:
+    """Drop what is told from now on, and what is left in the buffer: Python fails on it at exit."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 @dataclass(slots=True)

@@ -4,8 +4,10 @@ import fcntl
 import logging
 import os
 import pkgutil
+import signal
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final, TextIO
 
@@ -17,17 +19,21 @@ from redis import Redis, RedisError
 from rq import Queue, Worker
 from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
+from sqlalchemy.exc import SQLAlchemyError
 
 import app.jobs
 from app import config, paths
-from app.db import db
-from app.services import courier, processes
+from app.db import db, utcnow
+from app.models import Job
+from app.services import courier, jobs, processes
+from app.services.courier import Delivery
 from reduction import warm as warming
 
 log = logging.getLogger(__name__)
 
 # Seconds a worker may wait for a delivery before it looks at the queue server again.
 TTL_S: Final = 60
+CUT_AGAIN_S: Final = 0.5  # work that was about to begin is looked for so often
 # Imported here, in the parent: a fork has them for nothing, an import in each costs 0.1 s a job.
 PRELOADED: Final = (np, astropy.io.fits, astropy.wcs)
 
@@ -40,6 +46,7 @@ class ForkingWorker(Worker):
         self._application = application
         self._parent = os.getpid()
         self._in_hand = ""
+        self._is_cut_short = False
 
     def execute_job(self, job: QueuedJob, queue: Queue) -> None:
         """Run one delivery; the worker then knows what it has in hand, without asking anybody."""
@@ -53,6 +60,24 @@ class ForkingWorker(Worker):
         """Say what is waited for: RQ's worker, told to stop, lets its work end first."""
         if self._in_hand:
             log.info("worker %s ends %s before it stops", self.name, self._in_hand)
+            limit_s = config.current().stop_wait_s
+            threading.Thread(target=self._cut_short, args=(limit_s,), daemon=True).start()
+
+    def _cut_short(self, limit_s: float) -> None:
+        """End the work in hand once it has had its time; a worker may have no runner that would."""
+        time.sleep(limit_s)
+        while self._in_hand:
+            if horse := self.horse_pid:
+                self._is_cut_short = True
+                with suppress(ProcessLookupError):  # it has just ended, or just begun
+                    os.killpg(horse, signal.SIGKILL)
+            time.sleep(CUT_AGAIN_S)
+
+    def handle_work_horse_killed(self, job: QueuedJob, *_how: Any) -> None:  # noqa: ANN401 - RQ's
+        """Give work back that this worker itself cut short: that start is not the job's fault."""
+        if self._is_cut_short:
+            log.warning("worker %s cut %s short to stop, queued again", self.name, self._in_hand)
+            _give_back(delivery_of(job))
 
     def main_work_horse(self, job: QueuedJob, queue: Queue) -> None:
         """Run one delivery in the fork, which ends with it."""
@@ -61,6 +86,22 @@ class ForkingWorker(Worker):
             db.engine.dispose(close=False)  # were there a connection, it would be the parent's
             processes.limit_memory(config.current().worker_memory_mb)
             super().main_work_horse(job, queue)
+
+
+def delivery_of(job: QueuedJob) -> Delivery:
+    """Return which attempt at which job the queue carries here."""
+    job_id, _, attempt = job.id.removeprefix("j").partition("-")
+    return Delivery(int(job_id), int(attempt))
+
+
+def _give_back(delivery: Delivery) -> None:
+    """Queue a job again; where that fails the dispatcher does, and counts the start."""
+    try:
+        result = db.session.get_one(Job, delivery.job_id).result
+        db.session.rollback()
+        jobs.put_off(delivery, utcnow(), result or {})
+    except (jobs.JobCancelledError, jobs.LeaseLostError, SQLAlchemyError) as error:
+        log.info("job %d was not given back: %s", delivery.job_id, error)
 
 
 class Pulse(threading.Thread):

@@ -1,8 +1,12 @@
 """Which parts of the program are alive."""
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+from typing import Final, cast
 
+from flask import current_app
 from redis import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +29,18 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "machine for workers alone: python -m app worker.",
 }
 
+_EXTENSION: Final = "coelostat.health"
+_KEPT_S: Final = 3.0  # so long an answer is good enough for a page; monitors always get a new one
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The last answer, and until when it holds."""
+
+    said: str | None = None
+    until: float = 0.0
+    asking: Lock = field(default_factory=Lock)
+
 
 def parts() -> dict[str, int]:
     """Return how many of each part behind the web server answer."""
@@ -32,9 +48,34 @@ def parts() -> dict[str, int]:
 
 
 def trouble(found: Mapping[str, int] | None = None) -> str:
-    """Say which part is missing and what to do about it; nothing where all are alive."""
-    found = parts() if found is None else found
+    """Say which part is missing and what to do about it; nothing where all are alive.
+
+    Without `found`, as every page asks, what was found some seconds ago is good enough.
+    """
+    if found is None:
+        return _lately()
     return next((said for name, said in _SENTENCES.items() if not found[name]), "")
+
+
+def _lately() -> str:
+    """Return the kept answer, renewed where it is old by the first thread that comes by.
+
+    The others meanwhile take the old one: a queue server that hangs holds up one page, not all.
+    """
+    kept = cast(_Kept, current_app.extensions.setdefault(_EXTENSION, _Kept()))
+    is_old = kept.said is None or monotonic() >= kept.until
+    if is_old and kept.asking.acquire(blocking=kept.said is None):
+        try:
+            _renew(kept)
+        finally:
+            kept.asking.release()
+    return kept.said or ""
+
+
+def _renew(kept: _Kept) -> None:
+    if kept.said is None or monotonic() >= kept.until:  # nobody has while this thread waited
+        kept.said = trouble(parts())
+        kept.until = monotonic() + _KEPT_S
 
 
 def _database() -> int:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
+_SAME_WISH_S: Final = 1.0  # signals closer than this are one wish, however many they come by
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 # One computing thread a process: there are as many worker processes as the site wants.
@@ -58,20 +59,26 @@ def limit_memory(megabytes: int) -> None:
 class Stop:
     """Whether this process was told to stop, and whether more than once: then at once."""
 
-    def __init__(self) -> None:
-        self._n_told = 0
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._told_at: float | None = None
+        self._is_urgent = False
 
     def __call__(self) -> bool:
         """Tell whether it was."""
-        return self._n_told > 0
+        return self._told_at is not None
 
     def is_urgent(self) -> bool:
         """Tell whether it was told again, by somebody who does not want to wait."""
-        return self._n_told > 1
+        return self._is_urgent
 
     def note(self, _number: int, _frame: FrameType | None) -> None:
-        """Count a signal."""
-        self._n_told += 1
+        """Note a signal: the terminal sends Ctrl-C, and what wraps this process sends it on."""
+        now = self._monotonic()
+        if self._told_at is None:
+            self._told_at = now
+        elif now - self._told_at >= _SAME_WISH_S:
+            self._is_urgent = True
 
 
 def stop_on_signals() -> Stop:

@@ -1,5 +1,7 @@
 """Starting the program: what it refuses, in one sentence, and what it starts."""
 
+import errno
+import io
 import os
 import socket
 import subprocess
@@ -359,3 +361,88 @@ def test_worker_may_end_its_job_for_as_long_as_the_setting_says(tmp_path: Path) 
     graces = {part.name: part.grace_s for part in parts}
     assert (graces["worker 1"], graces["worker 2"]) == (300, 300)
     assert graces["web"] < 10
+
+
+class BrokenOutput(io.StringIO):
+    """A standard output whose reader has gone away."""
+
+    def __init__(self, failing: str, number: int) -> None:
+        super().__init__()
+        self._failing, self._number = failing, number
+
+    def _maybe_fail(self, where: str) -> None:
+        if where == self._failing:
+            raise OSError(self._number, os.strerror(self._number))
+
+    def write(self, text: str) -> int:
+        self._maybe_fail("write")
+        return super().write(text)
+
+    def flush(self) -> None:
+        self._maybe_fail("flush")
+
+
+@pytest.mark.parametrize("failing", ["write", "flush"])
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC])
+def test_stopping_waits_in_order_where_nobody_listens_any_more(
+    monkeypatch: pytest.MonkeyPatch, failing: str, number: int
+) -> None:
+    monkeypatch.setattr("app.supervisor.PATIENCE_S", 0.0)
+    monkeypatch.setattr(sys, "stdout", BrokenOutput(failing, number))
+    part = Part("worker", ["sh", "-c", "trap 'sleep 0.3; exit 7' TERM; echo; sleep 9 & wait"], 1)
+    part.process = subprocess.Popen(part.command, stdout=subprocess.PIPE)
+    assert part.process.stdout is not None
+    part.process.stdout.readline()  # it listens to the signal now
+
+    Supervisor([part], say=main.say).stop()
+    part.process.stdout.close()
+
+    assert part.process.returncode == 7  # it ended what it did
+
+
+def test_password_that_could_not_be_told_is_not_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    monkeypatch.setattr(sys, "stdout", BrokenOutput("write", errno.EPIPE))
+
+    main.say("first user: admin, password: secret")
+
+    assert "standard output is broken" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_program_whose_reader_has_gone_away_ends_well() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    told = "from app import __main__ as m; m.say('one'); m.say('two')"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_jobs_are_given_back_however_running_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(tmp_path, COELOSTAT_BIND="127.0.0.1:0")
+    Paths.of(settings).make()
+    given_back: list[config.Config] = []
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    for name in ("refuse_busy_port", "prepare_database"):
+        monkeypatch.setattr(startup, name, lambda *_: None)
+    monkeypatch.setattr(logs, "set_up", lambda *_: None)
+    monkeypatch.setattr(main.processes, "stop_on_signals", main.processes.Stop)
+    monkeypatch.setattr(startup, "give_back", lambda _app, given: given_back.append(given))
+    monkeypatch.setattr(Supervisor, "run", fail)
+
+    with pytest.raises(MemoryError):
+        main.run_all(settings, with_demo=False)
+
+    assert given_back == [settings]

@@ -235,3 +235,31 @@ def test_a_second_signal_does_not_wait(make_program: Callable[[str], Program]) -
         assert (code, job.state, job.starts) == (0, "queued", 0)
         assert not is_alive(horse)
     assert "worker 1 did not stop by itself, killed at once" in program.main_log
+
+
+def test_worker_without_a_runner_ends_its_job_after_the_time_of_the_setting(
+    make_program: Callable[[str], Program],
+) -> None:
+    program = make_program(SETTINGS.replace("workers = 1", "workers = 0"))
+    program.start()
+    alone = subprocess.Popen(
+        [sys.executable, "-m", "app", "worker"], cwd=ROOT, env={**os.environ, **program.environ}
+    )
+    try:
+        program.wait_until_whole(workers=1)
+        with program.context():
+            job_id = queue(DEAF_S)
+            wait_for(lambda: state_of(job_id) == "running", 30)
+            below = Path(f"/proc/{alone.pid}/task/{alone.pid}/children").read_text()
+            (horse,) = map(int, below.split())
+
+            alone.send_signal(signal.SIGTERM)
+            code = alone.wait(60)
+
+            job = db.session.get_one(Job, job_id, populate_existing=True)
+            assert (code, job.starts) == (0, 0)
+            assert job.state in {"queued", "dispatched"}  # for a worker that comes
+            assert not is_alive(horse)
+    finally:
+        alone.kill()
+        program.stop()

@@ -1,13 +1,20 @@
-"""A worker's first steps: its kernels are there before it forks."""
+"""A worker's first steps, before it forks, and its last: it does not wait for its job for ever."""
 
 import fcntl
+import signal
+import subprocess
 import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from app import paths
+from app.db import db, transaction
 from app.jobs import worker
+from app.models import Job
 from reduction import warm as warming
 
 
@@ -32,3 +39,62 @@ def test_part_that_another_worker_compiles_comes_last(
     worker.warm(places)
 
     assert done == [free, taken]
+
+
+def stopping_worker(horse: int) -> Any:
+    """A worker with work in hand, without the queue server that making one asks."""
+    made: Any = worker.ForkingWorker.__new__(worker.ForkingWorker)
+    made.name, made._in_hand, made._horse_pid, made._is_cut_short = "w", "job 1", horse, False
+    return made
+
+
+@pytest.fixture
+def horse() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+def test_work_that_outlasts_its_time_is_ended_by_its_worker(
+    horse: subprocess.Popen[bytes],
+) -> None:
+    stopping = stopping_worker(horse.pid)
+    limit = threading.Thread(target=stopping._cut_short, args=(0.0,))
+    limit.start()
+
+    ended = horse.wait(20)
+    stopping._in_hand = ""
+    limit.join(20)
+
+    assert (ended, stopping._is_cut_short) == (-signal.SIGKILL, True)
+    assert not limit.is_alive()
+
+
+def test_work_that_ended_in_time_is_not_looked_for(horse: subprocess.Popen[bytes]) -> None:
+    stopping = stopping_worker(horse.pid)
+    stopping._in_hand = ""
+
+    stopping._cut_short(0.0)
+
+    assert horse.poll() is None
+    assert not stopping._is_cut_short
+
+
+@pytest.mark.parametrize(
+    ("is_cut_short", "wish", "state", "starts"),
+    [(True, False, "queued", 1), (True, True, "running", 2), (False, False, "running", 2)],
+)
+def test_only_work_cut_short_is_given_back_and_its_start_forgiven(
+    app: Flask, is_cut_short: bool, wish: bool, state: str, starts: int
+) -> None:
+    with transaction():
+        values = {"state": "running", "attempt": 2, "starts": 2, "result": {"sent": 3}}
+        job = Job(function="a.b", label="a job", cancel_requested=wish, **values)
+        db.session.add(job)
+    stopping = stopping_worker(0)
+    stopping._is_cut_short = is_cut_short
+
+    stopping.handle_work_horse_killed(SimpleNamespace(id=f"j{job.id}-2"), 1, 9, None)
+
+    db.session.refresh(job)
+    assert (job.state, job.starts, job.result) == (state, starts, {"sent": 3})
