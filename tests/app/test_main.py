@@ -19,7 +19,7 @@ from app import config, logs, queue_server, startup
 from app.__main__ import Watch
 from app.config import SETTINGS
 from app.paths import Paths
-from app.services import courier
+from app.services import courier, processes
 from app.startup import RefusedError
 from app.supervisor import AlreadyRunningError, Part, Supervisor, lock
 
@@ -438,7 +438,7 @@ def test_jobs_are_given_back_however_running_ended(
     for name in ("refuse_busy_port", "prepare_database"):
         monkeypatch.setattr(startup, name, lambda *_: None)
     monkeypatch.setattr(logs, "set_up", lambda *_: None)
-    monkeypatch.setattr(main.processes, "stop_on_signals", main.processes.Stop)
+    monkeypatch.setattr(processes, "stop_on_signals", processes.Stop)
     monkeypatch.setattr(startup, "give_back", lambda _app, given: given_back.append(given))
     monkeypatch.setattr(Supervisor, "run", fail)
 
