@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmarks import accuracy, frame_cones, lists, sky
+from scripts.benchmarks import accuracy, chain, frame_cones, lists, sky
 from scripts.benchmarks.data import make_all
 from scripts.benchmarks.measure import run_rounds
 from scripts.benchmarks.night import NOTED
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 OURS = (
     "scan", "scan_astropy", "floor_scan", "rescan", "floor_rescan", "combine_clip",
     "floor_combine", "combine_median", "median_numpy", "detrend", "floor_detrend", "cosmics",
-    *sky.ARMS, *frame_cones.ARMS,
+    *sky.ARMS, *chain.ARMS, *frame_cones.ARMS,
 )  # fmt: skip
 FULL = ("night", "floor_night")
 COLD = ("combine_cold",)  # loads nothing that the others need
@@ -168,6 +168,8 @@ def main(arguments: Sequence[str]) -> None:
     for name, said in NOTED.items():
         if name in results and results[name].runs:
             print(f"{said}: {results[name].median('mb_per_s'):.0f} MB/s")
+    if "chain" in results and results["chain"].runs:
+        print(f"fluxes by the PSF, beside that: {results['chain'].median('psf_cpu_s'):.2f} s CPU")
     print(INSTALL)
     if options.json is not None:
         found = {"machine": machine(), "rows": [row.as_json() for row in rows]}

@@ -13,7 +13,7 @@ from reduction.flags import PixelFlag
 from reduction.image import Image
 from reduction.recipes import CalibrateParams, Calibrations
 from reduction.warm import warm
-from scripts.benchmarks import frame_cones, night, scan, sky
+from scripts.benchmarks import chain, frame_cones, night, scan, sky
 from scripts.benchmarks.combining import biases, combine_biases, opened, out
 from scripts.benchmarks.measure import Arm, Meter, run_arm
 
@@ -163,6 +163,7 @@ ARMS: dict[str, Arm] = {
     **scan.ARMS,
     **night.ARMS,
     **sky.ARMS,
+    **chain.ARMS,
     **frame_cones.ARMS,
 }
 

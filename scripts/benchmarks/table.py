@@ -68,6 +68,8 @@ COMPARISONS = (
     ),
     Comparison(SOURCES, "sep", "detect", "sep", 0.6),
     Comparison(SOURCES, "SExtractor", "detect", "sextractor", 0.6),
+    Comparison("sources, their place, circles, zero point", "SExtractor alone", "chain",
+               "sextractor", 1.5),
     Comparison(POINTED, "twirl", "solve", "twirl", 1 / 15),
     Comparison(POINTED, "solve-field, C alone", "solve", "solve_field", 1 / 8),
     Comparison(POINTED, "solve-field as it is run", "solve", "solve_field_whole", 1 / 80),
