@@ -73,14 +73,24 @@ class Frame(Base):
                 sqlite_where=text("start_utc IS NOT NULL"),
                 postgresql_where=text("start_utc IS NOT NULL"),
             )
-            for name in ("kind", "level", "band", "object_name", "camera_id")
+            for name in ("kind", "level", "camera_id")
         ),
-        # A frame that a scan has just found has no hash yet, and costs nothing here.
+        # These are asked for without the time, too.
+        Index("ix_frames_band_start_utc", "band", "start_utc"),
+        Index("ix_frames_object_name_start_utc", "object_name", "start_utc"),
+        # A frame that a scan has just found has no hash yet, and most are of no proposal: neither
+        # costs anything here.
         Index(
             "ix_frames_content_sha256",
             "content_sha256",
             sqlite_where=text("content_sha256 != ''"),
             postgresql_where=text("content_sha256 != ''"),
+        ),
+        Index(
+            "ix_frames_proposal_id",
+            "proposal_id",
+            sqlite_where=text("proposal_id IS NOT NULL"),
+            postgresql_where=text("proposal_id IS NOT NULL"),
         ),
         {"sqlite_autoincrement": True},
     )
@@ -99,13 +109,13 @@ class Frame(Base):
     technique: Mapped[str] = mapped_column(default="imaging")
     flat_source: Mapped[str | None]
     writer: Mapped[str] = mapped_column(default="")
-    band: Mapped[str | None] = mapped_column(index=True)
+    band: Mapped[str | None]
     band_raw: Mapped[str | None]
     exptime_s: Mapped[float | None]
     start_utc: Mapped[datetime | None] = mapped_column(index=True)
     mid_utc: Mapped[datetime | None]
     night: Mapped[date | None]
-    object_name: Mapped[str | None] = mapped_column(index=True)
+    object_name: Mapped[str | None]
     ra_deg: Mapped[float | None]
     dec_deg: Mapped[float | None]
     position_role: Mapped[str | None]
@@ -124,7 +134,7 @@ class Frame(Base):
     temp_set_c: Mapped[float | None]
 
     proposal_code: Mapped[str | None]
-    proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"), index=True)
+    proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"))
     observer: Mapped[str | None]
     owner_id: Mapped[int | None]  # the user who uploaded it or had it made; None: the observatory
 
