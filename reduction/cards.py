@@ -83,8 +83,8 @@ class Cards(Mapping[str, Value]):
         found = recent.match(buffer)
         if found is None:
             return None
-        plan = found.plan
-        known = plan.layout, plan.changed(found.cards)
+        plan, cards = found
+        known = plan.layout, plan.changed(cards)
         return cls(buffer[: plan.layout.n_bytes], known=known)
 
     @classmethod

@@ -37,7 +37,7 @@ class FileStart(NamedTuple):
     def of(cls, head: bytes, status: os.stat_result) -> "FileStart | None":
         """Return how a file begins, None where no other lately had a header of its form."""
         match = recent.match(head) if head.startswith(_FITS) else None
-        return None if match is None else cls(head, status, *match)
+        return None if match is None else cls._make((head, status, *match))
 
     @property
     def layout(self) -> Layout:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import compress
 from operator import ne
 from struct import Struct
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from reduction.cardvalues import text_of_card
 
@@ -76,9 +76,8 @@ class Layout:
         What changed before is compared card by card, what never did all at once.
         """
         plan = self._plan
-        if plan is not None and len(buffer) >= plan.n_bytes and plan.is_followed(buffer):
-            return Match(plan, plan.cards_of(buffer))
-        return self._match_anew(buffer)
+        cards = None if plan is None else plan.match(buffer)
+        return self._match_anew(buffer) if plan is None or cards is None else (plan, cards)
 
     def _match_anew(self, buffer: bytes) -> "Match | None":
         at = self.n_bytes
@@ -89,7 +88,7 @@ class Layout:
             return None  # another keyword: perhaps END
         moved = () if self._plan is None else self._plan.numbers
         self._plan = plan = Plan(self, self._firsts[0], {*changed, *moved})
-        return Match(plan, plan.cards_of(buffer))
+        return plan, plan.cards_of(buffer)
 
     def present(self, keywords: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of several keywords that are here, in their order."""
@@ -135,9 +134,11 @@ class Plan:
         self._alike = self._alike_of(whole)
         self.cards_of = cutter([slice(i * CARD, i * CARD + CARD) for i in self.numbers])
 
-    def is_followed(self, buffer: bytes) -> bool:
-        """Tell whether a header is, but for the cards that move, the first one."""
-        return self._alike_of(buffer) == self._alike
+    def match(self, buffer: bytes) -> tuple[bytes, ...] | None:
+        """Return the cards that move of a header that is, but for these, the first one."""
+        if len(buffer) < self.n_bytes or self._alike_of(buffer) != self._alike:
+            return None
+        return self.cards_of(buffer)
 
     def changed(self, cards: tuple[bytes, ...]) -> dict[int, bytes]:
         """Return those of the cards that differ from the first header's, by number."""
@@ -154,11 +155,8 @@ class Plan:
         return changes_text(self.changed(cards))
 
 
-class Match(NamedTuple):
-    """A header that follows the plan of its layout, and its cards that may differ."""
-
-    plan: Plan
-    cards: tuple[bytes, ...]
+# How a header that follows the plan of its layout is compared, and its cards that may differ.
+Match = tuple[Plan, tuple[bytes, ...]]
 
 
 def cutter(parts: list[slice]) -> Callable[[bytes], tuple[bytes, ...]]:

@@ -54,21 +54,29 @@ class Known(NamedTuple):
         return self.size == seen.size and self.mtime_ns == seen.mtime_ns
 
 
-@dataclass(slots=True)
 class Outcome:
     """How one file ended, and what it holds if it was registered.
 
-    `duplicate_of` is the path of the file with the same content; `moved_from` the id of a file
-    that is gone and whose content this one has: its frames are this file's now. `is_replaced`
-    says that frames of this file exist whose pixels were others. `exposures` tell what it holds,
-    `infos` all of it where the file was not judged as one of a series. `start` and `headers` are
-    only there between their reading and their translation; a file that went away meanwhile is
-    missing.
+    What is not said of a file stands in the class: most is said of few, and a scan makes
+    thousands.
+
+    Attributes
+    ----------
+    duplicate_of : str
+        The path of the file with the same content.
+    moved_from : int or None
+        The id of a file that is gone and whose content this one has: its frames are this file's
+        now.
+    is_replaced : bool
+        Whether frames of this file exist whose pixels were others.
+    exposures, infos : sequence
+        What it holds; `infos` are empty where it was judged as one of a series.
+    start, headers
+        Only there between their reading and their translation. A file that went away meanwhile is
+        missing.
     """
 
-    seen: Seen
-    known: Known | None
-    state: FileState
+    state: FileState = _REGISTERED
     code: str = ""
     reason: str = ""
     header_digest: str = ""
@@ -81,6 +89,10 @@ class Outcome:
     duplicate_of: str = ""
     moved_from: int | None = None
     is_replaced: bool = False
+
+    def __init__(self, seen: Seen, known: Known | None) -> None:
+        self.seen = seen
+        self.known = known
 
     @property
     def header_text(self) -> str:
@@ -131,7 +143,7 @@ class Intake:
 
     def judge(self, found: Iterable[tuple[Seen, Known | None]]) -> list[Outcome]:
         """Read files and say how each ends, and all that the headers of the good ones say."""
-        outcomes = [Outcome(seen, known, _REGISTERED) for seen, known in found]
+        outcomes = [Outcome(seen, known) for seen, known in found]
         self._go(outcomes, (self._admit, self._read, self._translate))
         return outcomes
 
@@ -140,7 +152,7 @@ class Intake:
 
         Their `infos` stay empty.
         """
-        outcomes = [Outcome(seen, known, _REGISTERED) for seen, known in found]
+        outcomes = [Outcome(seen, known) for seen, known in found]
         good = self._go(outcomes, (self._admit, self._begin, self._tell))
         self._go((one for one in good if not one.exposures), (self._read, self._translate))
         return outcomes

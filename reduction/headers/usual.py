@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from operator import attrgetter, itemgetter
+from operator import attrgetter, call, itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from reduction.cards import Cards
@@ -28,7 +28,6 @@ from reduction.headers.times import (
     is_utc,
     mjd_of_jd,
     mjd_of_number,
-    plain_utc,
     since_noon,
 )
 from reduction.headers.values import three_fields
@@ -38,6 +37,9 @@ from reduction.layouts import CARD, KEYWORD, cutter
 _VALUE: Final = KEYWORD + 1  # where the field of a value begins in its card
 _NUMBER_END: Final = 30  # of a card in FITS's fixed format
 _MAX_BASES: Final = 256  # temperatures of a night
+_TO_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
+# The forms of a date with its time, with up to six decimals, all their digits zeros.
+_MOMENTS: Final = frozenset(b"0000-00-00T00:00:00" + b".000000"[:n] for n in (0, *range(2, 8)))
 A_DAY: Final = timedelta(days=1)  # by which clocks and zones may be off
 _YEARS: Final = (1970, 9999)  # before and from then on the rules have doubts
 _LONGEST_S: Final = 1e6  # of an exposure whose middle surely has a date
@@ -92,7 +94,12 @@ def _number(token: bytes) -> float | None:
 
 
 def _moment(text: bytes) -> datetime | None:
-    return plain_utc(text.decode("latin-1"))
+    if text.translate(_TO_ZEROS) not in _MOMENTS:
+        return None
+    try:
+        return datetime.fromisoformat(text.decode("ascii") + "+00:00")
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=4096)
@@ -178,8 +185,7 @@ class _Form:
         """Return the values of the fields; None where any is written, or meant, in another way."""
         if self._alike_of(raw) != self._alike:
             return None
-        told = zip(self._parses, self._values_of(raw), strict=True)
-        values: list[Any] = [parse(text) for parse, text in told]
+        values: list[Any] = [*map(call, self._parses, self._values_of(raw))]
         if None in values:
             return None
         values.append(None)
