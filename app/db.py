@@ -138,6 +138,7 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the
         "synchronous=FULL",  # a power cut must not lose what was acknowledged
         "foreign_keys=ON",
         "journal_size_limit=67108864",
+        "wal_autocheckpoint=4000",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 

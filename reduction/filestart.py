@@ -55,15 +55,15 @@ class FileStart(NamedTuple):
         layout = self.plan.layout
         return Cards(self.head[: layout.n_bytes], known=(layout, self.changed))
 
-    @property
-    def digest(self) -> str:
-        """As `FileHeaders.digest`, where this is the file's only header."""
-        return hashlib.sha256(self.head[: self.plan.layout.n_bytes + _END_BYTES]).hexdigest()
+    def kept(self) -> tuple[str, Layout, str]:
+        """Return its changes, of which layout, and its digest, where it is the file's only header.
 
-    @property
-    def changes(self) -> str:
-        """As `FileHeaders.changes` has it, where this is the file's only header."""
-        return self.plan.changes(self.cards)
+        As `FileHeaders` has them.
+        """
+        head, _, plan, cards = self
+        layout = plan.layout
+        digest = hashlib.sha256(head[: layout.n_bytes + _END_BYTES]).hexdigest()
+        return plan.changes(cards), layout, digest
 
     def headers(self, limits: Limits = LIMITS) -> FileHeaders | None:
         """Return the headers of the file; None where `fitsio.read_headers` has to look at it."""

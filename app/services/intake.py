@@ -206,10 +206,10 @@ class Intake:
             return
         told = self._series.tell(start, outcome.seen.path.rpartition("/")[2])
         if told is not None:
+            changes, layout, outcome.header_digest = start.kept()
             outcome.start = None
             outcome.exposures = (told,)
-            outcome.header = KeptHeader(start.changes, start.layout)
-            outcome.header_digest = start.digest
+            outcome.header = KeptHeader(changes, layout)
             _check_unchanged(outcome, start.status)
 
     def _read(self, outcome: Outcome) -> None:

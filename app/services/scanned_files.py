@@ -32,14 +32,16 @@ _CHUNK: Final = 500  # ids in one statement
 _GONE: Final = "It is no longer in RAW."
 
 Columns = dict[str, Any]
+_Frame = tuple[Columns, list[Any]]  # what a row shares with others of the batch, and its own
 
-# Of a frame's columns those in which it differs from others, in the order of `_NewFrame.own`.
+# Of a frame's columns those in which it differs from others, in the order of its row.
 _OWN: Final = (
     *OWN,
     *("path", "part", "file_name", "size", "content_sha256"),
     *("header_text", "header_changes", "header_base_id", "file_id"),
 )
-_NIGHT, _BASE_ID, _FILE_ID = map(_OWN.index, ("night", "header_base_id", "file_id"))
+_NIGHT = _OWN.index("night")
+_LINKS: Final = slice(_OWN.index("header_base_id"), None)  # ids that are known last
 _OWN_OF_FILE: Final = ("path", "size", "mtime_ns", "header_digest", "content_sha256")
 
 
@@ -49,16 +51,6 @@ class Books:
 
     cameras: CameraBook = field(default_factory=CameraBook)
     headers: HeaderBook = field(default_factory=HeaderBook)
-
-
-class _NewFrame(NamedTuple):
-    """The columns of a frame: what it shares with others of the batch, and its own."""
-
-    shared: Columns
-    own: list[Any]
-
-    def columns(self) -> Columns:
-        return self.shared | dict(zip(_OWN, self.own, strict=True))
 
 
 def record(outcomes: Sequence[Outcome], books: Books, hashes: Mapping[int, str]) -> None:
@@ -72,15 +64,12 @@ def record(outcomes: Sequence[Outcome], books: Books, hashes: Mapping[int, str])
         ids = _write_files(outcomes)
         _write_hashes(hashes)
         _name_originals(outcomes, ids)
-        batch.link(found)
+        batch.link(found, ids)
         present = _present_frames(outcomes, ids)
-        nights = {row.own[_NIGHT] for _, rows in found for row in rows}
-        new: list[_NewFrame] = []
+        nights = {own[_NIGHT] for _, rows in found for _, own in rows}
+        new: list[Row] = []
         for outcome, rows in found:
-            file_id = ids[outcome.seen.path]
-            for row in rows:
-                row.own[_FILE_ID] = file_id
-            old = present.get(file_id)
+            old = present.get(ids[outcome.seen.path]) if present else None
             if old is None:
                 new += rows
                 continue
@@ -232,17 +221,19 @@ class _Batch:
         self._of_series: dict[tuple[int, int], _Alike] = {}
         self._held: list[object] = []  # for their ids are keys
 
-    def frames_of(self, outcome: Outcome) -> list[_NewFrame]:
+    def frames_of(self, outcome: Outcome) -> list[_Frame]:
         """Return the rows of a registered file's exposures, without the ids of other tables."""
+        if not outcome.exposures:
+            return []
         path, size, *_ = outcome.seen
         text, layout = outcome.header
         texts = (text, "") if layout is None else ("", text)
-        rest = path.rpartition("/")[2], size, outcome.content_sha256, *texts, None, None
+        own = path.rpartition("/")[2], size, outcome.content_sha256, *texts, None, None
         path = f"{RAW_PREFIX}/{path}"
-        rows: list[_NewFrame] = []
+        rows: list[_Frame] = []
         for part, told in enumerate(outcome.exposures):
             shared, alike = self._alike(told)
-            rows.append(_NewFrame(shared, [*own_values(told, alike), path, part, *rest]))
+            rows.append((shared, [*own_values(told, alike), path, part, *own]))
         return rows
 
     def _alike(self, told: Told) -> "_Alike":
@@ -266,15 +257,19 @@ class _Batch:
             self._held.append(columns)
         return shared
 
-    def link(self, frames: Sequence[tuple[Outcome, list[_NewFrame]]]) -> None:
-        """Put the ids of proposals and of header texts into rows, in the open transaction."""
+    def link(
+        self,
+        found: Sequence[tuple[Outcome, Sequence[_Frame]]],
+        file_ids: Mapping[str, int],
+    ) -> None:
+        """Put the ids of other tables into rows, in the open transaction."""
         proposals = _proposals(self._shared.values())
         for shared in self._shared.values():
             shared["proposal_id"] = proposals.get(shared["proposal_code"])
-        bases = self._books.headers.ids(outcome.header for outcome, _ in frames)
-        for outcome, rows in frames:
-            for row in rows:
-                row.own[_BASE_ID] = bases[outcome.header.layout]
+        bases = self._books.headers.ids(outcome.header for outcome, _ in found)
+        for outcome, rows in found:
+            for _, own in rows:
+                own[_LINKS] = bases[outcome.header.layout], file_ids[outcome.seen.path]
 
 
 def _present_frames(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> dict[int, list[Frame]]:
@@ -292,14 +287,14 @@ def _present_frames(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> dict
     return present
 
 
-def _renew(old: Sequence[Frame], rows: Sequence[_NewFrame], outcome: Outcome) -> list[_NewFrame]:
+def _renew(old: Sequence[Frame], rows: Sequence[_Frame], outcome: Outcome) -> list[_Frame]:
     """Bring a file's present frames up to its header; return the rows of those it has not yet.
 
     A frame keeps its id and what people decided about it. What was made of pixels that are no
     longer there says so.
     """
     of_part = {frame.part: frame for frame in old}
-    new: list[_NewFrame] = []
+    new: list[_Frame] = []
     for part, row in enumerate(rows):
         frame = of_part.pop(part, None)
         if frame is None:
@@ -309,7 +304,8 @@ def _renew(old: Sequence[Frame], rows: Sequence[_NewFrame], outcome: Outcome) ->
             _note_replaced(frame)
         if outcome.moved_from is not None:
             _note(frame, f"The file was moved here from {frame.path}.")
-        columns = row.columns()
+        shared, own = row
+        columns = shared | dict(zip(_OWN, own, strict=True))
         is_corrected = frame.proposal_id != columns["proposal_id"]
         for name in columns.keys() - {"is_valid", "notes"}:
             setattr(frame, name, columns[name])
