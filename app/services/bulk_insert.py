@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import compress
+from itertools import chain, compress
 from operator import add
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.db import UtcDateTime
 Row = tuple[Mapping[str, Any], Sequence[Any]]
 _Converter = Callable[[Any], Any]
 _NO_ITEMS = "{}"  # most of the time
+_TOGETHER = 10  # rows of one statement, where the database is told them one by one
 _TWO = [f"{number:02d}" for number in range(60)]  # as digits of a clock
 
 
@@ -35,7 +36,7 @@ class BulkInsert:
         # Of JSON the same object comes again and again, and takes the longest.
         self._written_alike = {c.name for c in columns if isinstance(c.type, JSON)}
         self._fixed = self._fixed_defaults() if dialect.positional else {}
-        self._texts: dict[tuple[str, ...], str] = {}
+        self._texts: dict[tuple[tuple[str, ...], int], str] = {}
 
     def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert rows.
@@ -47,16 +48,30 @@ class BulkInsert:
         """
         try:
             names, parameters = self._parameters(rows)
-            text = self._text(names)
-            connection.exec_driver_sql(text, parameters)
+            if self._dialect.positional:
+                whole = len(parameters) // _TOGETHER * _TOGETHER
+                self._insert(connection, names, _joined(parameters[:whole]), _TOGETHER)
+                parameters = parameters[whole:]
+            self._insert(connection, names, parameters)
         except (AttributeError, TypeError, ValueError) as error:  # of a conversion, or the driver
             raise StatementError(str(error), None, None, error) from error
 
-    def _text(self, names: tuple[str, ...]) -> str:
-        text = self._texts.get(names)
+    def _insert(
+        self,
+        connection: Connection,
+        names: tuple[str, ...],
+        parameters: Sequence[Any],
+        n_rows: int = 1,
+    ) -> None:
+        if parameters:
+            connection.exec_driver_sql(self._text(names, n_rows), parameters)
+
+    def _text(self, names: tuple[str, ...], n_rows: int) -> str:
+        text = self._texts.get((names, n_rows))
         if text is None:
             untold = {name: value for name, value in self._fixed.items() if name not in names}
-            text = self._texts[names] = _statement(self._table, self._dialect, names, untold)
+            text = _statement(self._table, self._dialect, names, untold, n_rows)
+            self._texts[names, n_rows] = text
         return text
 
     def _fixed_defaults(self) -> dict[str, int | str]:
@@ -129,15 +144,33 @@ def bulk_insert(table: Table, dialect: Dialect, own: tuple[str, ...] = ()) -> Bu
     return BulkInsert(table, dialect, own)
 
 
+def _joined(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the values of rows, those of `_TOGETHER` in one tuple."""
+    return [
+        tuple(chain.from_iterable(rows[i : i + _TOGETHER])) for i in range(0, len(rows), _TOGETHER)
+    ]
+
+
 def _statement(
-    table: Table, dialect: Dialect, names: Sequence[str], untold: Mapping[str, int | str]
+    table: Table,
+    dialect: Dialect,
+    names: Sequence[str],
+    untold: Mapping[str, int | str],
+    n_rows: int,
 ) -> str:
+    """Return the INSERT of some rows; of several, one that fails leaves those before it.
+
+    The transaction goes with them. To be able to take them back alone, SQLite would copy every
+    page that they change, which takes longer than to look for the page of each row anew.
+    """
     if not dialect.positional:
         return str(insert(table).inline().compile(dialect=dialect, column_keys=names))
     quote = dialect.identifier_preparer.quote  # SQLAlchemy would put them in the table's order
     columns = ", ".join(map(quote, (*names, *untold)))
     marks = ", ".join([*"?" * len(names), *map(_literal, untold.values())])
-    return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608 - our own
+    several = " OR FAIL" if n_rows > 1 else ""
+    values = ", ".join([f"({marks})"] * n_rows)
+    return f"INSERT{several} INTO {quote(table.name)} ({columns}) VALUES {values}"
 
 
 def _literal(value: int | str) -> str:
