@@ -11,6 +11,7 @@ from reduction.guard import LIMITS, HduLayout, Limits, only_layout
 from reduction.layouts import Layout, Plan, recent
 
 _FITS, _END_BYTES = b"SIMPLE  =", len(b"END")
+_TO_READ = os.O_RDONLY | os.O_CLOEXEC
 
 
 class FileStart(NamedTuple):
@@ -94,7 +95,7 @@ def read_start(path: str | Path) -> FileStart | None:
     """
     if not recent.n_bytes:
         return None
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, _TO_READ)
     try:
         head = os.pread(descriptor, recent.n_bytes, 0)
         status = os.fstat(descriptor)  # after the reading: it tells whether that was in time

@@ -17,6 +17,7 @@ _COMMENTARY = frozenset({"", "COMMENT", "HISTORY", "END"})
 _N_RECENT = 8  # layouts tried: a camera has a handful, a folder few cameras
 _EQUALS = 0x3D
 _END = b"END     "
+_PRINTABLE = bytes(range(0x20, 0x7F))  # what a card may hold
 
 
 class Layout:
@@ -149,9 +150,9 @@ class Plan:
         """Return what `changes_text` makes of `changed`, at half the cost."""
         told = zip(self._marks, cards, self.firsts, strict=True)
         lines = [mark + card.rstrip(b" ") for mark, card, first in told if card != first]
-        text = b"".join(lines).decode("latin-1")
-        if text.isascii() and text.isprintable():  # as nearly all are: decoded all at once
-            return b"\n".join(lines).decode("ascii")
+        text = b"\n".join(lines)
+        if len(text.translate(None, _PRINTABLE)) < len(lines):  # nothing else but the line ends
+            return text.decode("ascii")
         return changes_text(self.changed(cards))
 
 
