@@ -10,10 +10,12 @@ from flask import Flask
 from flask_migrate import downgrade as run_downgrade
 from flask_migrate import upgrade as run_upgrade
 from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from app import config, create_app, paths, schema
 from app.db import Base, db, transaction
 from app.models import Frame, User
+from tests.factories import make_camera
 
 
 @pytest.fixture
@@ -105,8 +107,74 @@ def test_frames_keep_their_hashes_while_indexes_come_and_go(empty_app: Flask) ->
     ]
 
 
-def make(name: str, sha256: str) -> Frame:
-    return Frame(path=name, file_name=name, kind="bias", nx=1, ny=1, content_sha256=sha256)
+def test_frames_stay_while_their_references_are_asked_for_later(empty_app: Flask) -> None:
+    schema.upgrade()
+    camera = make_camera()
+    with transaction():
+        db.session.add_all([make(name, "", camera_id=camera.id) for name in ("a", "b", "gone")])
+    with transaction():
+        db.session.delete(db.session.scalars(select(Frame).where(Frame.path == "gone")).one())
+    at_commit = {"deferrable": True, "initially": "DEFERRED"}
+
+    run_downgrade(directory=schema.DIRECTORY, revision="0005")
+    before = references()
+    db.session.remove()
+    db.engine.dispose()
+    schema.upgrade()
+
+    assert before == dict.fromkeys(REFERENCES, {})
+    assert references() == dict.fromkeys(REFERENCES, at_commit)
+    with transaction():
+        db.session.add(make("c", ""))
+    found = db.session.execute(select(Frame.path, Frame.id).order_by(Frame.id)).all()
+    assert [tuple(row) for row in found] == [("a", 1), ("b", 2), ("c", 4)]  # no id comes again
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"render_as_batch": True})
+        assert compare_metadata(context, Base.metadata) == []
+        if connection.dialect.name == "sqlite":
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+    with pytest.raises(IntegrityError), transaction():
+        db.session.add(make("d", "", camera_id=99))
+
+
+def test_schema_that_somebody_changed_by_hand_is_left_as_it_is(empty_app: Flask) -> None:
+    schema.upgrade()
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL keeps no text of its tables")
+    run_downgrade(directory=schema.DIRECTORY, revision="0005")
+    with db.engine.begin() as connection:
+        for change in (
+            "PRAGMA writable_schema=ON",
+            "UPDATE sqlite_master SET sql = replace(sql, 'fk_frames_camera_id', 'by_hand')",
+            "PRAGMA writable_schema=RESET",
+        ):
+            connection.exec_driver_sql(change)
+
+    with pytest.raises(schema.SchemaError, match="fk_frames_camera_id is not in the schema"):
+        schema.upgrade()
+
+    assert schema.revisions()[1] == "0005"
+    assert "ix_frames_band" in indexes()
+
+
+REFERENCES = (
+    "fk_frames_camera_id",
+    "fk_frames_file_id",
+    "fk_frames_proposal_id",
+    "fk_scanned_files_duplicate_of_id",
+)
+
+
+def references() -> dict[str | None, object]:
+    """Return what is said of when references are asked for, by their names."""
+    found = inspect(db.engine)
+    keys = [key for table in ("frames", "scanned_files") for key in found.get_foreign_keys(table)]
+    return {key["name"]: key["options"] for key in keys}
+
+
+def make(name: str, sha256: str, camera_id: int | None = None) -> Frame:
+    own = {"path": name, "file_name": name, "content_sha256": sha256, "camera_id": camera_id}
+    return Frame(kind="bias", nx=1, ny=1, **own)
 
 
 def indexes() -> set[str | None]:

@@ -9,6 +9,8 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
+from app.schema import SchemaError
+
 revision = '0006'
 down_revision = '0005'
 branch_labels = None
@@ -94,5 +96,8 @@ def rewritten(connection, table, before, after):
         said = rf'(CONSTRAINT "?{name}"? FOREIGN KEY\s*\([^)]*\) REFERENCES [^(,]+\([^)]*\)){before}'
         text, n_found = re.subn(said, rf'\1{after}', text)
         if n_found != 1:
-            raise RuntimeError(f'{name} is not in the schema as it was made: {text}')
+            raise SchemaError(
+                f'{name} is not in the schema of {table} as this program made it: somebody changed '
+                'it by hand; put back the copy in instance/backups, or ask for help'
+            )
     return text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import Text, cast, select
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import IntegrityError, StatementError
 
 from app.db import db, transaction
 from app.models import Frame
@@ -111,6 +111,34 @@ def test_many_rows_keep_their_order_and_their_values(app: Flask) -> None:
     insert(*({**VALUES, "path": f"RAW/{i}.fits", "nx": i + 1} for i in range(300)))
 
     assert [frame.nx for frame in frames()] == list(range(1, 301))
+
+
+@pytest.mark.parametrize("n_rows", [1, 9, 10, 11, 20, 25])
+def test_any_number_of_rows_is_stored_once_each(app: Flask, n_rows: int) -> None:
+    insert(*({**VALUES, "path": f"RAW/{i}.fits"} for i in range(n_rows)))
+
+    assert [frame.path for frame in frames()] == [f"RAW/{i}.fits" for i in range(n_rows)]
+
+
+@pytest.mark.parametrize("at", [1, 7, 12, 24])
+def test_row_the_database_refuses_leaves_nothing_of_the_others(app: Flask, at: int) -> None:
+    rows = [{**VALUES, "path": f"RAW/{i}.fits"} for i in range(25)]
+    rows[at]["path"] = "RAW/0.fits"
+
+    with pytest.raises(IntegrityError):
+        insert(*rows)
+
+    assert frames() == []
+
+
+def test_frame_of_a_file_that_is_not_there_is_refused_at_the_commit(app: Flask) -> None:
+    with pytest.raises(IntegrityError), transaction():
+        connection = db.session.connection()
+        own = (*VALUES, "file_id")
+        inserter = bulk_insert(Frame.__table__, connection.dialect, own)
+        inserter.execute(connection, [({}, [*VALUES.values(), 12345])])
+
+    assert frames() == []
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,22 @@ def test_deep_page_is_read_from_an_index_in_its_order(
     assert not any("TEMP B-TREE" in step for step in steps), steps
 
 
+@pytest.mark.parametrize("wanted", [Wanted(band="r"), Wanted(object_name="M 31")])
+def test_frames_without_a_time_are_found_by_their_own_index(observer: User, wanted: Wanted) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by how many rows there are")
+    make_frame(object_name="M 31", start_utc=None)
+
+    with statements() as found:
+        listing.page_of(observer, wanted, after=Cursor(None, 100))
+
+    text, values = next(s for s in found if "start_utc IS NULL" in s[0])
+    plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
+    steps = " ".join(row.detail for row in plan)
+    assert "(band=? AND start_utc=?" in steps or "(object_name=? AND start_utc=?" in steps, steps
+    assert "TEMP B-TREE" not in steps, steps
+
+
 def test_page_reads_no_column_behind_the_header(observer: User) -> None:
     order = list(Frame.__table__.columns.keys())
 
