@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import chain, compress
-from operator import add
 from typing import Any
 
 from sqlalchemy import JSON, Column, Connection, Date, Dialect, Table, insert
@@ -15,6 +14,7 @@ from app.db import UtcDateTime
 # What many rows share, by column, and what a row has of its own, in the order of `own`.
 Row = tuple[Mapping[str, Any], Sequence[Any]]
 _Converter = Callable[[Any], Any]
+_Pair = tuple[tuple[Any, ...], tuple[Any, ...]]  # its own values, and those it shares
 _NO_ITEMS = "{}"  # most of the time
 _TOGETHER = 10  # rows of one statement, where the database is told them one by one
 _TWO = [f"{number:02d}" for number in range(60)]  # as digits of a clock
@@ -47,22 +47,22 @@ class BulkInsert:
             If a value is not one of its column.
         """
         try:
-            names, parameters = self._parameters(rows)
-            if self._dialect.positional:
-                whole = len(parameters) // _TOGETHER * _TOGETHER
-                self._insert(connection, names, _joined(parameters[:whole]), _TOGETHER)
-                parameters = parameters[whole:]
-            self._insert(connection, names, parameters)
+            names, pairs = self._parameters(rows)
+            whole = len(pairs) // _TOGETHER * _TOGETHER if self._dialect.positional else 0
+            self._insert(connection, names, pairs[:whole], _TOGETHER)
+            self._insert(connection, names, pairs[whole:], 1)
         except (AttributeError, TypeError, ValueError) as error:  # of a conversion, or the driver
             raise StatementError(str(error), None, None, error) from error
 
     def _insert(
-        self,
-        connection: Connection,
-        names: tuple[str, ...],
-        parameters: Sequence[Any],
-        n_rows: int = 1,
+        self, connection: Connection, names: tuple[str, ...], pairs: Sequence[_Pair], n_rows: int
     ) -> None:
+        parameters: list[Any] = [
+            tuple(chain.from_iterable(chain.from_iterable(pairs[i : i + n_rows])))
+            for i in range(0, len(pairs), n_rows)
+        ]
+        if not self._dialect.positional:
+            parameters = [dict(zip(names, values, strict=True)) for values in parameters]
         if parameters:
             connection.exec_driver_sql(self._text(names, n_rows), parameters)
 
@@ -84,15 +84,11 @@ class BulkInsert:
         values = {c.name: self._converted(c.name, {c.name: _default(c)}) for c in fixed}
         return {name: value for name, value in values.items() if isinstance(value, int | str)}
 
-    def _parameters(self, rows: Sequence[Row]) -> tuple[tuple[str, ...], Any]:
-        """Return the columns that have to be handed over, and the rows as a driver takes them."""
+    def _parameters(self, rows: Sequence[Row]) -> tuple[tuple[str, ...], list[_Pair]]:
+        """Return the columns that have to be handed over, and their values in two parts a row."""
         shared, shares = self._shares([shared for shared, _ in rows])
-        names = (*self._own_names, *shared)
         own = self._own_values([own for _, own in rows])
-        whole = [*map(add, own, shares)]
-        if not self._dialect.positional:
-            return names, [dict(zip(names, values, strict=True)) for values in whole]
-        return names, whole
+        return (*self._own_names, *shared), [*zip(own, shares, strict=True)]
 
     def _own_values(self, rows: Sequence[Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
         columns = [
@@ -142,13 +138,6 @@ class BulkInsert:
 def bulk_insert(table: Table, dialect: Dialect, own: tuple[str, ...] = ()) -> BulkInsert:
     """Return the INSERT into a table, made once for a database; `own` differ between all rows."""
     return BulkInsert(table, dialect, own)
-
-
-def _joined(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return the values of rows, those of `_TOGETHER` in one tuple."""
-    return [
-        tuple(chain.from_iterable(rows[i : i + _TOGETHER])) for i in range(0, len(rows), _TOGETHER)
-    ]
 
 
 def _statement(

@@ -153,9 +153,9 @@ _TWINS: Final = (
 def _known_twins(registered: Sequence[Outcome]) -> dict[_Key, list[Twin]]:
     """Return the stored files of the same size and header, those of this batch left out."""
     own = {outcome.known.file_id for outcome in registered if outcome.known is not None}
-    digests = {outcome.header_digest for outcome in registered}
+    digests = [*{outcome.header_digest for outcome in registered}]
     twins: dict[_Key, list[Twin]] = {}
-    for row in db.session.execute(_TWINS, {"digests": sorted(digests)}):
+    for row in db.session.execute(_TWINS, {"digests": digests}):
         if row.id not in own and row.state in _HAS_CONTENT and row.code != MOVED:
             twin = Twin(row.id, row.path, row.mtime_ns, row.content_sha256)
             twins.setdefault((row.size, row.header_digest), []).append(twin)

@@ -129,10 +129,12 @@ class Intake:
     site: Observatory | None = None
     now: datetime = field(default_factory=utcnow)
     _root: str = field(init=False)
+    _rested_ns: int = field(init=False)  # files from before then need no clock to be asked
     _series: headers.Series = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_root", str(self.raw))
+        object.__setattr__(self, "_rested_ns", time.time_ns() - int(self.settle_s * _NS))
         object.__setattr__(self, "_series", headers.Series(self.profiles, self.site, self.now))
 
     @classmethod
@@ -191,9 +193,10 @@ class Intake:
         return False
 
     def _admit(self, outcome: Outcome) -> None:
-        if outcome.seen.problem is not None:
-            outcome.become(FileState.QUARANTINED, *outcome.seen.problem)
-        elif _rest_s(outcome) < self.settle_s:
+        seen = outcome.seen
+        if seen.problem is not None:
+            outcome.become(FileState.QUARANTINED, *seen.problem)
+        elif seen.mtime_ns > self._rested_ns and _rest_s(outcome) < self.settle_s:
             outcome.become(FileState.WAITING, "young", _YOUNG)
 
     def _begin(self, outcome: Outcome) -> None:

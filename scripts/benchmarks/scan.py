@@ -69,6 +69,7 @@ def add_nights(raw: Path, small: Path, n: int) -> list[str]:
                 other.write(one.read(TWO_BLOCKS).replace(b"'A. Observer'", observer + b" "))
                 other.truncate(path.stat().st_size)
             os.utime(target, (LONG_AGO, LONG_AGO))
+    os.sync()  # or the disk is written to while a scan is measured
     return names
 
 
