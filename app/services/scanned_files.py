@@ -133,11 +133,23 @@ def _write_files(outcomes: Sequence[Outcome]) -> dict[str, int]:
     if changed:
         db.session.execute(update(ScannedFile), changed)
     if len(known) < len(outcomes):
-        last = db.session.scalar(select(func.max(ScannedFile.id))) or 0
+        last = _last_file_id()
         _insert(ScannedFile, _new_files(outcomes), _OWN_OF_FILE)
-        query = select(ScannedFile.path, ScannedFile.id).where(ScannedFile.id > last)
-        ids |= dict(db.session.connection().execute(query).all())
+        ids |= _ids_behind(last, [o.seen.path for o in outcomes if o.known is None])
     return ids
+
+
+def _last_file_id() -> int:
+    return db.session.scalar(select(func.max(ScannedFile.id))) or 0
+
+
+def _ids_behind(last: int, paths: Sequence[str]) -> dict[str, int]:
+    """Return the ids of the files that were stored behind one, in this order, by their paths."""
+    numbers = range(last + 1, last + 1 + len(paths))
+    if _last_file_id() == numbers[-1]:  # no id left out, and no other's between
+        return dict(zip(paths, numbers, strict=True))
+    query = select(ScannedFile.path, ScannedFile.id).where(ScannedFile.id > last)
+    return dict(db.session.connection().execute(query).tuples().all())
 
 
 def _new_files(outcomes: Iterable[Outcome]) -> list[Row]:
@@ -225,7 +237,7 @@ class _Batch:
         """Return the rows of a registered file's exposures, without the ids of other tables."""
         if not outcome.exposures:
             return []
-        path, size, *_ = outcome.seen
+        path, size = outcome.seen[:2]
         text, layout = outcome.header
         texts = (text, "") if layout is None else ("", text)
         own = path.rpartition("/")[2], size, outcome.content_sha256, *texts, None, None

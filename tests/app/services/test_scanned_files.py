@@ -10,7 +10,7 @@ from astropy.io import fits
 from sqlalchemy import select
 
 from app.db import db, transaction
-from app.models import Event, Frame, FrameParent, HeaderText, Proposal
+from app.models import Event, Frame, FrameParent, HeaderText, Proposal, ScannedFile
 from app.services import header_texts, origins, registration, scanned_files
 from reduction import fitsio
 from reduction.frameinfo import FrameInfo
@@ -49,6 +49,31 @@ def test_frame_has_what_its_header_says(raw: Path) -> None:
     assert "OBJECT  = 'NGC 1" in header_texts.text_of(frame)
     assert origins.of(frame)["exptime_s"]["card"].startswith("EXPTIME")
     assert frame.is_valid
+
+
+@pytest.mark.parametrize("n_forgotten", [0, 2])
+def test_frame_is_of_its_own_file_whatever_numbers_are_left_out(
+    raw: Path, n_forgotten: int
+) -> None:
+    store(raw / "before.fits", fits_bytes(OBJECT="before"))
+    scan()
+    forgotten = [
+        ScannedFile(path=f"gone/{i}.fits", size=1, mtime_ns=1, state="missing")
+        for i in range(n_forgotten)
+    ]
+    with transaction():
+        db.session.add_all(forgotten)
+    with transaction():
+        for file in forgotten:  # their numbers do not come again
+            db.session.delete(file)
+    for number in range(12):
+        store(raw / f"{number:02}.fits", fits_bytes(OBJECT=f"target {number}"))
+
+    scan()
+
+    pairs = [(f.path, f.file and f"RAW/{f.file.path}") for f in all_frames()]
+    assert len(pairs) == 13
+    assert all(path == of_file for path, of_file in pairs)
 
 
 def test_frame_belongs_to_the_proposal_its_header_names(raw: Path) -> None:
