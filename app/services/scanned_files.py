@@ -149,7 +149,7 @@ def _ids_behind(last: int, paths: Sequence[str]) -> dict[str, int]:
     if _last_file_id() == numbers[-1]:  # no id left out, and no other's between
         return dict(zip(paths, numbers, strict=True))
     query = select(ScannedFile.path, ScannedFile.id).where(ScannedFile.id > last)
-    return dict(db.session.connection().execute(query).tuples().all())
+    return dict(db.session.connection().execute(query).all())
 
 
 def _new_files(outcomes: Iterable[Outcome]) -> list[Row]:
