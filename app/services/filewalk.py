@@ -4,6 +4,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -23,6 +24,7 @@ _COMMONEST: Final = ".fits"  # asked first, for that is quick
 _UNSAFE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # What is stored of a file: id, path, size, mtime_ns, state and code.
 KnownRow = tuple[int, str, int, int, str, str]
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _REGISTERED: Final = str(FileState.REGISTERED)  # asked once a file, where an enum is slow
 
 
@@ -77,22 +79,24 @@ class Walk:
             below = f"{here}/" if here else ""
             images: list[os.DirEntry[str]] = []
             inner: list[str] = []
-            for entry in self._listing(here):
-                name = entry.name
-                if name.startswith("."):
-                    self.ignored += 1
-                elif name.endswith(_COMMONEST) and entry.is_file(follow_symlinks=False):
-                    images.append(entry)
-                elif entry.is_dir(follow_symlinks=False):
-                    inner.append(below + name)
-                elif entry.is_symlink():
-                    links += self._linked(below + name)
-                elif name.lower().endswith(_SUFFIXES):
-                    images.append(entry)
-                else:
-                    self.ignored += 1
+            with self._listing(here) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.startswith("."):
+                        self.ignored += 1
+                    elif name.endswith(_COMMONEST) and entry.is_file(follow_symlinks=False):
+                        images.append(entry)
+                    elif entry.is_dir(follow_symlinks=False):
+                        inner.append(below + name)
+                    elif entry.is_symlink():
+                        links += self._linked(below + name)
+                    elif name.lower().endswith(_SUFFIXES):
+                        images.append(entry)
+                    else:
+                        self.ignored += 1
+                found = self._stats(below, images)
             folders += sorted(inner, reverse=True)
-            yield self._stats(below, images)
+            yield found
         yield sorted(links, key=attrgetter("path"))
 
     def says_nothing_of(self, path: str) -> bool:
@@ -107,15 +111,27 @@ class Walk:
             return None
         return _seen(path, status) if self._holds(path) else None
 
-    def _listing(self, folder: str) -> list[os.DirEntry[str]]:
+    @contextmanager
+    def _listing(self, folder: str) -> Iterator[list[os.DirEntry[str]]]:
+        """List a folder, and keep it open while its entries are asked for their status.
+
+        They are found in it then: to walk down its path for each takes a quarter of the time.
+        """
+        descriptor: int | None = None
+        entries: list[os.DirEntry[str]] = []
         try:
-            with os.scandir(self.root / folder) as entries:
-                return [*entries]
+            descriptor = os.open(self.root / folder, _FOLDER)
+            with os.scandir(descriptor) as found:
+                entries = [*found]
         except (FileNotFoundError, NotADirectoryError):  # went away since its parent was listed
-            return []
+            pass
         except OSError as error:
             self.unread[folder] = error.strerror or "cannot be read"
-            return []
+        try:
+            yield entries
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _stats(self, below: str, entries: Iterable[os.DirEntry[str]]) -> list[Seen]:
         """Return the files that are new or touched, or were no frames when last seen."""

@@ -140,14 +140,14 @@ def test_folder_that_cannot_be_listed_is_told_and_hides_nothing_else(
     for name in ("a/1.fits", "b/2.fits"):
         (root / name).parent.mkdir()
         (root / name).touch()
-    real = os.scandir
+    real = os.open
 
-    def refuse(path: Path) -> object:
+    def refuse(path: Path, *more: int) -> int:
         if Path(path).name == "a":
             raise PermissionError(13, "Permission denied")
-        return real(path)
+        return real(path, *more)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "open", refuse)
 
     seen, walk = walked(root)
 

@@ -229,14 +229,14 @@ def test_unreadable_folder_makes_nothing_missing(
     fill(raw, 2, "locked")
     fill(raw, 1, "open")
     scan()
-    real = os.scandir
+    real = os.open
 
-    def refuse(path: Path) -> Any:
+    def refuse(path: Any, *more: int, **options: Any) -> int:
         if Path(path).name == "locked":
             raise OSError(5, "Input/output error")
-        return real(path)
+        return real(path, *more, **options)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "open", refuse)
 
     report = scan()
 
