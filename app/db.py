@@ -139,7 +139,7 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the
         "synchronous=FULL",  # a power cut must not lose what was acknowledged
         "foreign_keys=ON",
         "journal_size_limit=67108864",
-        "wal_autocheckpoint=2000",  # pages: a night's scan is not copied back at its own commit
+        "wal_autocheckpoint=2000",  # pages: they are copied back once for several nights
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 

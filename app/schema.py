@@ -99,6 +99,9 @@ def _copy_aside(present: str) -> None:
     source = db.engine.url.database or ""
     target = paths.current().instance / "backups" / f"before-{present}.sqlite"
     target.parent.mkdir(exist_ok=True)
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as copy:
+    part = target.with_suffix(".part")  # SQLite does not write over a file of another page size
+    part.unlink(missing_ok=True)
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(part)) as copy:
         old.backup(copy)
+    part.replace(target)
     log.info("database copied to %s before migrating", target)

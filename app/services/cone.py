@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import ColumnElement, Row, delete, exists, select
+from sqlalchemy import ColumnElement, Row, delete, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app import paths
@@ -181,7 +181,8 @@ def _taken(
     """Return the conditions on band and time, both ends included."""
     found: list[ColumnElement[bool]] = []
     if band is not None:
-        found.append(Frame.band == band)
+        # The cells lead to few frames; an index of the band would be walked for all its frames.
+        found.append(func.coalesce(Frame.band, "") == band)
     if start is not None:
         found.append(Frame.mid_utc >= start)
     if end is not None:

@@ -38,8 +38,8 @@ _VALUE: Final = KEYWORD + 1  # where the field of a value begins in its card
 _NUMBER_END: Final = 30  # of a card in FITS's fixed format
 _MAX_BASES: Final = 256  # temperatures of a night
 _TO_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
-# The forms of a date with its time, with up to six decimals, all their digits zeros.
-_MOMENTS: Final = frozenset(b"0000-00-00T00:00:00" + b".000000"[:n] for n in (0, *range(2, 8)))
+# The forms of a date with its time, with up to nine decimals, all their digits zeros.
+_MOMENTS: Final = frozenset(b"0000-00-00T00:00:00" + b".000000000"[:n] for n in (0, *range(2, 11)))
 A_DAY: Final = timedelta(days=1)  # by which clocks and zones may be off
 _YEARS: Final = (1970, 9999)  # before and from then on the rules have doubts
 _LONGEST_S: Final = 1e6  # of an exposure whose middle surely has a date

@@ -101,11 +101,25 @@ def scan_all(application: "Flask", meter: Meter, folder: str = "", others: int =
 
 
 def scan(meter: Meter, folder: Path) -> None:
-    """Read, translate and insert many new files into a database that holds as many already."""
+    """Read, translate and insert many new files, and have SQLite copy its log into its file.
+
+    Each night goes into a database that has those before it. The copy is not due at every commit;
+    here it counts with each.
+    """
+    from sqlalchemy import text
+
+    from app.db import db
+
     raw = tree(folder)
     nights = iter(add_nights(raw, folder / "small", REPEATS))
     own = application(raw)
-    meter.time(lambda: scan_all(own, meter, next(nights)))
+
+    def work() -> None:
+        scan_all(own, meter, next(nights))
+        with own.app_context(), db.engine.connect() as connection:
+            connection.execute(text("PRAGMA wal_checkpoint(PASSIVE)")).all()
+
+    meter.time(work)
 
 
 def rescan(meter: Meter, folder: Path) -> None:

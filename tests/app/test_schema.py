@@ -1,6 +1,8 @@
 """Migrations: they make what the models say, and lose nothing."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,26 @@ def test_database_is_copied_before_it_is_migrated(
     copies = list((paths.current().instance / "backups").iterdir())
     assert [copy.name for copy in copies] == [f"before-{real[1]}.sqlite"]
     assert b"kept" in copies[0].read_bytes()
+
+
+def test_copy_takes_the_place_of_one_an_older_version_left(
+    empty_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.upgrade()
+    real = schema.revisions()
+    old = paths.current().instance / "backups" / f"before-{real[1]}.sqlite"
+    old.parent.mkdir()
+    with closing(sqlite3.connect(old)) as other:
+        for said in ("PRAGMA page_size=4096", "PRAGMA journal_mode=WAL", "CREATE TABLE t (a)"):
+            other.execute(said)
+    with transaction():
+        db.session.add(User(username="kept"))
+    monkeypatch.setattr(schema, "revisions", lambda: ("a later one", real[1]))
+
+    schema.upgrade()
+
+    assert b"kept" in old.read_bytes()
+    assert [copy.name for copy in old.parent.iterdir()] == [old.name]
 
 
 def test_foreign_keys_hold_again_after_a_migration(empty_app: Flask) -> None:

@@ -16,8 +16,8 @@ down_revision = '0005'
 branch_labels = None
 depends_on = None
 
-# An index of a band and the time finds what one of the band alone did, and a third of what a scan
-# takes is the upkeep of indexes.
+# A list by band or object asks for the time, or for none, and the upkeep of indexes is a third of
+# what a scan takes.
 DATED = sa.text('start_utc IS NOT NULL')
 PROPOSED = sa.text('proposal_id IS NOT NULL')
 # While SQLite may have to undo half of a statement, it copies every page that it changes: so these
@@ -81,19 +81,21 @@ def rewrite(connection, before, after):
     texts = {table: rewritten(connection, table, before, after) for table in REFERENCES}
     version = connection.exec_driver_sql('PRAGMA schema_version').scalar()
     connection.exec_driver_sql('PRAGMA writable_schema=ON')
-    for table, text in texts.items():
-        connection.exec_driver_sql(
-            "UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ?", (text, table)
-        )
-    connection.exec_driver_sql(f'PRAGMA schema_version={version + 1}')
-    connection.exec_driver_sql('PRAGMA writable_schema=RESET')
+    try:
+        for table, text in texts.items():
+            connection.exec_driver_sql(
+                "UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ?", (text, table)
+            )
+        connection.exec_driver_sql(f'PRAGMA schema_version={version + 1}')
+    finally:
+        connection.exec_driver_sql('PRAGMA writable_schema=RESET')
 
 
 def rewritten(connection, table, before, after):
     query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
     text = connection.exec_driver_sql(query, (table,)).scalar()
     for name in REFERENCES[table]:
-        said = rf'(CONSTRAINT "?{name}"? FOREIGN KEY\s*\([^)]*\) REFERENCES [^(,]+\([^)]*\)){before}'
+        said = rf'(CONSTRAINT "?{name}"? FOREIGN KEY\s*\([^)]*\) REFERENCES [^(,]+\([^)]*\)){before}(?=\s*[,)])'
         text, n_found = re.subn(said, rf'\1{after}', text)
         if n_found != 1:
             raise SchemaError(

@@ -137,7 +137,9 @@ def test_frame_of_a_file_that_is_not_there_is_refused_at_the_commit(app: Flask) 
         own = (*VALUES, "file_id")
         inserter = bulk_insert(Frame.__table__, connection.dialect, own)
         inserter.execute(connection, [({}, [*VALUES.values(), 12345])])
+        stored = len(connection.execute(select(Frame.id)).all())
 
+    assert stored == 1
     assert frames() == []
 
 

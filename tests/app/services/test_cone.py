@@ -14,6 +14,7 @@ from app.services import cone, frames, settings, source_files
 from reduction.astrometry.wcs import TanSip
 from reduction.photometry.sourcetable import SourceTable
 from reduction.refcat.regions import Cone
+from tests.app.services.asked import plan_of, statements
 from tests.app.services.solvedframes import FIRST, add_raw, make_showing, make_solved
 from tests.factories import make_user
 from tests.reduction.photometry.sourcefiles import SHAPE, frame_at, table_of, write
@@ -98,6 +99,18 @@ def test_the_frames_that_cover_a_place_are_those_whose_pixels_hold_it(
 def holds(frame: Frame, ra_deg: float, dec_deg: float) -> bool:
     x, y = TanSip.of_lists(frame.on_sky["wcs"]).pixel(np.array([ra_deg]), np.array([dec_deg]))
     return bool(-0.5 <= x[0] <= SHAPE[1] - 0.5 and -0.5 <= y[0] <= SHAPE[0] - 0.5)
+
+
+def test_band_does_not_lead_through_all_its_frames(app: Flask, observer: User) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by how many rows there are")
+    make_showing(*PLACE, frame_at(PLACE))
+
+    with statements() as found:
+        cone.sources_near(observer, *PLACE, 20.0, band="g")
+
+    steps = plan_of(found, "frame_cells")
+    assert any("frames USING" in step and "rowid=?" in step for step in steps), steps
 
 
 def test_frames_come_by_time_with_band_and_period_as_asked(app: Flask, observer: User) -> None:

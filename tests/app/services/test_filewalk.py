@@ -157,6 +157,26 @@ def test_folder_that_cannot_be_listed_is_told_and_hides_nothing_else(
     assert not walk.says_nothing_of("ab/1.fits")
 
 
+def test_no_folder_stays_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.fits", "b/2.fits"):
+        (root / name).parent.mkdir()
+        (root / name).touch()
+    before = n_open()
+
+    walked(root)
+    left = Walk(root).files()
+    next(left)
+    monkeypatch.setattr(Walk, "_stats", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        walked(root)
+
+    assert n_open() == before
+
+
+def n_open() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
 def test_what_cannot_be_looked_at_is_not_gone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_gone(root / "nothing.fits")
 

@@ -1,15 +1,14 @@
 """The same content twice, moved, or replaced: nothing is lost and nothing counted double."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event
 
 from app.db import db, transaction
 from app.models import Block, Frame, FrameParent
 from reduction import fitsio
+from tests.app.services.asked import plan_of, statements
 from tests.app.services.rawfiles import (
     SHAPE,
     all_frames,
@@ -359,20 +358,13 @@ def test_known_files_of_the_same_headers_are_found_by_these_alone(raw: Path) -> 
     store(raw / "a.fits", WHOLE)
     store(raw / "b.fits", fits_bytes(OBJECT="M 2"))
 
-    found: list[tuple[str, Any]] = []
+    with statements() as found:
+        scan()
 
-    def note(_c: Any, _cursor: Any, text: str, values: Any, _x: Any, _many: bool) -> None:
-        found.append((text, values))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-
-    scan()
-
-    event.remove(db.engine, "before_cursor_execute", note)
-    text, values = next(s for s in found if "scanned_files.header_digest IN" in s[0])
-    plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
-    steps = [row.detail for row in plan if "scanned_files" in row.detail]
+    plan = plan_of(found, "scanned_files.header_digest IN")
+    steps = [step for step in plan if "scanned_files" in step]
     assert [step.split(" (")[0] for step in steps] == [
         "SEARCH scanned_files USING INDEX ix_scanned_files_header_digest"
     ]
+    _, values = next(one for one in found if "scanned_files.header_digest IN" in one[0])
     assert len(values) > 1

@@ -1,19 +1,18 @@
 """Lists of frames: complete, in order, each row once, and only what may be seen."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from app.db import db, transaction
 from app.errors import InvalidRequestError
 from app.models import Frame, Proposal, StoredSetting, User
 from app.services import listing
 from app.services.listing import Cursor, Wanted
+from tests.app.services.asked import plan_of, statements
 from tests.factories import make_camera, make_frame, make_user
 
 EVENING = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)
@@ -36,19 +35,6 @@ def pages(user: User, wanted: Wanted = ALL, *, limit: int) -> Iterator[list[dict
 
 def listed(user: User, wanted: Wanted = ALL) -> list[int]:
     return [record["id"] for page in pages(user, wanted, limit=1000) for record in page]
-
-
-@contextmanager
-def statements() -> Iterator[list[tuple[str, Any]]]:
-    """What is asked of the database inside."""
-    found: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, text: str, values: Any, _x: Any, _many: bool) -> None:
-        found.append((text, values))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield found
-    event.remove(db.engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 1000])
@@ -277,9 +263,7 @@ def test_deep_page_is_read_from_an_index_in_its_order(
     with statements() as found:
         listing.page_of(observer, wanted, after=Cursor(EVENING, 1))
 
-    text, values = next(s for s in found if "ORDER BY frames.start_utc DESC" in s[0])
-    plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
-    steps = [row.detail for row in plan]
+    steps = plan_of(found, "ORDER BY frames.start_utc DESC")
     assert any("SEARCH frames USING INDEX" in s and "start_utc" in s for s in steps), steps
     assert not any("TEMP B-TREE" in step for step in steps), steps
 
@@ -293,9 +277,7 @@ def test_frames_without_a_time_are_found_by_their_own_index(observer: User, want
     with statements() as found:
         listing.page_of(observer, wanted, after=Cursor(None, 100))
 
-    text, values = next(s for s in found if "start_utc IS NULL" in s[0])
-    plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
-    steps = " ".join(row.detail for row in plan)
+    steps = " ".join(plan_of(found, "start_utc IS NULL"))
     assert "(band=? AND start_utc=?" in steps or "(object_name=? AND start_utc=?" in steps, steps
     assert "TEMP B-TREE" not in steps, steps
 
