@@ -16,7 +16,7 @@ def _asked_at_commit(column: str) -> ForeignKey:
     """Return a reference that is asked for at the commit.
 
     Asked for with each statement, SQLite keeps what it needs to undo half of one: a copy of every
-    page that changes, which takes a third of the time of storing many rows.
+    page that changes, which takes a quarter of the time of storing many rows.
     """
     return ForeignKey(column, deferrable=True, initially="DEFERRED")
 

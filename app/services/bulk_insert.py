@@ -69,10 +69,26 @@ class BulkInsert:
     def _text(self, names: tuple[str, ...], n_rows: int) -> str:
         text = self._texts.get((names, n_rows))
         if text is None:
-            untold = {name: value for name, value in self._fixed.items() if name not in names}
-            text = _statement(self._table, self._dialect, names, untold, n_rows)
-            self._texts[names, n_rows] = text
+            text = self._texts[names, n_rows] = self._statement(names, n_rows)
         return text
+
+    def _statement(self, names: Sequence[str], n_rows: int) -> str:
+        """Return the INSERT of some rows; of several, one that fails leaves those before it.
+
+        The transaction goes with them. To be able to take them back alone, SQLite would copy every
+        page that they change, which takes longer than to look for the page of each row anew.
+        """
+        if not self._dialect.positional:
+            made = insert(self._table).inline()
+            return str(made.compile(dialect=self._dialect, column_keys=names))
+        untold = {name: value for name, value in self._fixed.items() if name not in names}
+        # SQLAlchemy would put the columns in the table's order.
+        quote = self._dialect.identifier_preparer.quote
+        columns = ", ".join(map(quote, (*names, *untold)))
+        marks = ", ".join([*"?" * len(names), *map(_literal, untold.values())])
+        several = " OR FAIL" if n_rows > 1 else ""
+        values = ", ".join([f"({marks})"] * n_rows)
+        return f"INSERT{several} INTO {quote(self._table.name)} ({columns}) VALUES {values}"
 
     def _fixed_defaults(self) -> dict[str, int | str]:
         """Return the defaults that never change, as the driver has them.
@@ -138,28 +154,6 @@ class BulkInsert:
 def bulk_insert(table: Table, dialect: Dialect, own: tuple[str, ...] = ()) -> BulkInsert:
     """Return the INSERT into a table, made once for a database; `own` differ between all rows."""
     return BulkInsert(table, dialect, own)
-
-
-def _statement(
-    table: Table,
-    dialect: Dialect,
-    names: Sequence[str],
-    untold: Mapping[str, int | str],
-    n_rows: int,
-) -> str:
-    """Return the INSERT of some rows; of several, one that fails leaves those before it.
-
-    The transaction goes with them. To be able to take them back alone, SQLite would copy every
-    page that they change, which takes longer than to look for the page of each row anew.
-    """
-    if not dialect.positional:
-        return str(insert(table).inline().compile(dialect=dialect, column_keys=names))
-    quote = dialect.identifier_preparer.quote  # SQLAlchemy would put them in the table's order
-    columns = ", ".join(map(quote, (*names, *untold)))
-    marks = ", ".join([*"?" * len(names), *map(_literal, untold.values())])
-    several = " OR FAIL" if n_rows > 1 else ""
-    values = ", ".join([f"({marks})"] * n_rows)
-    return f"INSERT{several} INTO {quote(table.name)} ({columns}) VALUES {values}"
 
 
 def _literal(value: int | str) -> str:

@@ -69,7 +69,7 @@ def record(outcomes: Sequence[Outcome], books: Books, hashes: Mapping[int, str])
         nights = {own[_NIGHT] for _, rows in found for _, own in rows}
         new: list[Row] = []
         for outcome, rows in found:
-            old = present.get(ids[outcome.seen.path]) if present else None
+            old = present.get(ids[outcome.seen.path])
             if old is None:
                 new += rows
                 continue

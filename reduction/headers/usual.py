@@ -94,6 +94,7 @@ def _number(token: bytes) -> float | None:
 
 
 def _moment(text: bytes) -> datetime | None:
+    # As `plain_utc`, which has to look closer at texts of any form, at half its cost.
     if text.translate(_TO_ZEROS) not in _MOMENTS:
         return None
     try:

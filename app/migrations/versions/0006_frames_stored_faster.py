@@ -16,8 +16,8 @@ down_revision = '0005'
 branch_labels = None
 depends_on = None
 
-# A list by band or object asks for the time, or for none, and the upkeep of indexes is a third of
-# what a scan takes.
+# A list by band or object asks for the time, or for none, and the upkeep of indexes is more than
+# half of what storing a frame takes.
 DATED = sa.text('start_utc IS NOT NULL')
 PROPOSED = sa.text('proposal_id IS NOT NULL')
 # While SQLite may have to undo half of a statement, it copies every page that it changes: so these
@@ -100,6 +100,6 @@ def rewritten(connection, table, before, after):
         if n_found != 1:
             raise SchemaError(
                 f'{name} is not in the schema of {table} as this program made it: somebody changed '
-                'it by hand; put back the copy in instance/backups, or ask for help'
+                'it by hand; take that back, or go on with the version that ran before'
             )
     return text
