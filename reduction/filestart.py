@@ -1,79 +1,22 @@
-"""How a file begins whose header has the form of others before it."""
+"""How a file begins, where others lately began with headers that may have the same form."""
 
 import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from reduction.cards import Cards, FileHeaders, HduHeader
+from reduction.cards import FileHeaders, HduHeader
 from reduction.guard import LIMITS, HduLayout, Limits, only_layout
-from reduction.layouts import Layout, Plan, recent
+from reduction.layouts import recent
 
-_FITS, _END_BYTES = b"SIMPLE  =", len(b"END")
 _TO_READ = os.O_RDONLY | os.O_CLOEXEC
 
-
-class FileStart(NamedTuple):
-    """The first header of a file, by the form it shares with others and what it has of its own.
-
-    Attributes
-    ----------
-    head : bytes
-        The file's first bytes, the whole header among them.
-    status : os.stat_result
-        Of the file, taken after they were read.
-    plan : Plan
-        How the header was compared with others of its layout.
-    cards : tuple of bytes
-        Those that may differ from others, as `plan` has them.
-    """
-
-    head: bytes
-    status: os.stat_result
-    plan: Plan
-    cards: tuple[bytes, ...]
-
-    @classmethod
-    def of(cls, head: bytes, status: os.stat_result) -> "FileStart | None":
-        """Return how a file begins, None where no other lately had a header of its form."""
-        match = recent.match(head) if head.startswith(_FITS) else None
-        return None if match is None else cls._make((head, status, *match))
-
-    @property
-    def layout(self) -> Layout:
-        """The layout of the header."""
-        return self.plan.layout
-
-    @property
-    def changed(self) -> dict[int, bytes]:
-        """The cards that differ from the first of the layout, by number."""
-        return self.plan.changed(self.cards)
-
-    @property
-    def header(self) -> Cards:
-        """The header itself."""
-        layout = self.plan.layout
-        return Cards(self.head[: layout.n_bytes], known=(layout, self.changed))
-
-    def kept(self) -> tuple[str, Layout, str]:
-        """Return its changes, of which layout, and its digest, where it is the file's only header.
-
-        As `FileHeaders` has them.
-        """
-        head, _, plan, cards = self
-        layout = plan.layout
-        digest = hashlib.sha256(head[: layout.n_bytes + _END_BYTES]).hexdigest()
-        return plan.changes(cards), layout, digest
-
-    def headers(self, limits: Limits = LIMITS) -> FileHeaders | None:
-        """Return the headers of the file; None where `fitsio.read_headers` has to look at it."""
-        only = only_layout(self.head, self.status.st_size, limits)
-        return None if only is None else file_headers([only])
+# A file's first bytes, and its status, taken after they were read.
+FileStart = tuple[bytes, os.stat_result]
 
 
 def read_start(path: str | Path) -> FileStart | None:
-    """Read how a file begins, where others lately began with a header of the same form.
+    """Read how a file begins, as far as the headers of those read lately go.
 
     Nothing of it has been believed yet: `reduction.headers.Series` sees that what it promises is
     what was found right in another.
@@ -86,7 +29,7 @@ def read_start(path: str | Path) -> FileStart | None:
     Returns
     -------
     FileStart or None
-        None where `read_headers` has to look at it.
+        None where no header was read lately.
 
     Raises
     ------
@@ -101,7 +44,14 @@ def read_start(path: str | Path) -> FileStart | None:
         status = os.fstat(descriptor)  # after the reading: it tells whether that was in time
     finally:
         os.close(descriptor)
-    return FileStart.of(head, status)
+    return head, status
+
+
+def start_headers(start: FileStart, limits: Limits = LIMITS) -> FileHeaders | None:
+    """Return the headers of a file, None where `fitsio.read_headers` has to look at it."""
+    head, status = start
+    only = only_layout(head, status.st_size, limits)
+    return None if only is None else file_headers([only])
 
 
 def file_headers(layouts: Sequence[HduLayout]) -> FileHeaders:

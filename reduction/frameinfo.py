@@ -1,6 +1,6 @@
 """What a frame's header says, in the field's terms: the result of header translation."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import date, datetime
 from enum import StrEnum
@@ -213,4 +213,22 @@ class Told(NamedTuple):
         return cls(info.base, *place, info.start_utc, info.mid_utc, info.night, info.doubts)
 
 
+class ToldColumns(NamedTuple):
+    """Several exposures, an attribute of all of them beside the other: as `Told` has them."""
+
+    base: Sequence[FrameInfo]
+    ra_deg: Sequence[float | None]
+    dec_deg: Sequence[float | None]
+    airmass: Sequence[float | None]
+    start_utc: Sequence[datetime]
+    mid_utc: Sequence[datetime]
+    night: Sequence[date]
+    doubts: Sequence[Mapping[str, str]]
+
+    def one(self, i: int) -> Told:
+        """Return one exposure."""
+        return Told._make([column[i] for column in self])
+
+
+NOTHING_TOLD = ToldColumns(*[()] * 8)
 _DEFAULTS = {one.name: one.default for one in fields(FrameInfo) if one.default is not MISSING}

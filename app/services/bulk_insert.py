@@ -11,13 +11,48 @@ from sqlalchemy.exc import StatementError
 
 from app.db import UtcDateTime
 
-# What many rows share, by column, and what a row has of its own, in the order of `own`.
-Row = tuple[Mapping[str, Any], Sequence[Any]]
 _Converter = Callable[[Any], Any]
 _Pair = tuple[tuple[Any, ...], tuple[Any, ...]]  # its own values, and those it shares
 _NO_ITEMS = "{}"  # most of the time
 _TOGETHER = 10  # rows of one statement, where the database is told them one by one
 _TWO = [f"{number:02d}" for number in range(60)]  # as digits of a clock
+
+
+class Rows:
+    """Rows of a table, column by column.
+
+    Parameters
+    ----------
+    n_own : int
+        How many columns differ between all rows.
+
+    Attributes
+    ----------
+    shared : list
+        A mapping for each row, by column: the same one again and again.
+    own : list
+        Of each of the other columns the values of all rows.
+    """
+
+    __slots__ = ("own", "shared")
+
+    def __init__(self, n_own: int) -> None:
+        self.shared: list[Mapping[str, Any]] = []
+        self.own: list[list[Any]] = [[] for _ in range(n_own)]
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[Mapping[str, Any], Sequence[Any]]], n_own: int) -> "Rows":
+        """Return rows that are there one by one: what each shares, and its own."""
+        made = cls(n_own)
+        if rows:
+            made.add([shared for shared, _ in rows], zip(*[own for _, own in rows], strict=True))
+        return made
+
+    def add(self, shared: Iterable[Mapping[str, Any]], own: Iterable[Iterable[Any]]) -> None:
+        """Add rows."""
+        self.shared += shared
+        for column, values in zip(self.own, own, strict=True):
+            column += values
 
 
 class BulkInsert:
@@ -38,7 +73,7 @@ class BulkInsert:
         self._fixed = self._fixed_defaults() if dialect.positional else {}
         self._texts: dict[tuple[tuple[str, ...], int], str] = {}
 
-    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+    def execute(self, connection: Connection, rows: Rows) -> None:
         """Insert rows.
 
         Raises
@@ -100,18 +135,12 @@ class BulkInsert:
         values = {c.name: self._converted(c.name, {c.name: _default(c)}) for c in fixed}
         return {name: value for name, value in values.items() if isinstance(value, int | str)}
 
-    def _parameters(self, rows: Sequence[Row]) -> tuple[tuple[str, ...], list[_Pair]]:
+    def _parameters(self, rows: Rows) -> tuple[tuple[str, ...], list[_Pair]]:
         """Return the columns that have to be handed over, and their values in two parts a row."""
-        shared, shares = self._shares([shared for shared, _ in rows])
-        own = self._own_values([own for _, own in rows])
+        shared, shares = self._shares(rows.shared)
+        named = zip(self._own_names, rows.own, strict=True)
+        own = zip(*[self._column(name, values) for name, values in named], strict=True)
         return (*self._own_names, *shared), [*zip(own, shares, strict=True)]
-
-    def _own_values(self, rows: Sequence[Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
-        columns = [
-            self._column(*named)
-            for named in zip(self._own_names, zip(*rows, strict=True), strict=True)
-        ]
-        return zip(*columns, strict=True)
 
     def _column(self, name: str, values: Sequence[Any]) -> Sequence[Any]:
         """Return a column's values as the driver takes them."""

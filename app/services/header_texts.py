@@ -37,9 +37,9 @@ class HeaderBook:
 
     _ids: dict[Layout, int] = field(default_factory=dict)
 
-    def ids(self, headers: Iterable[KeptHeader]) -> dict[Layout | None, int | None]:
+    def ids(self, layouts: Iterable[Layout | None]) -> dict[Layout | None, int | None]:
         """Return the id of the text behind each layout, stored in the open transaction if new."""
-        asked = {header.layout for header in headers} - {None}
+        asked = {*layouts} - {None}
         new = [layout for layout in asked if layout is not None and layout not in self._ids]
         made = {layout: HeaderText(text=layout.text) for layout in new}
         if made:

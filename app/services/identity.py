@@ -1,6 +1,7 @@
 """Telling files apart: by size and header, and by their content where those are the same."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,7 +12,7 @@ from sqlalchemy.orm import aliased
 from app.db import db
 from app.models import FileState, Frame, ScannedFile
 from app.services.filewalk import is_gone
-from app.services.intake import Outcome
+from app.services.intake import Batch, Outcome
 from reduction import fitsio
 
 MOVED: Final = "moved"
@@ -46,11 +47,16 @@ class Comparison:
     raw: Path
     hashes: dict[int, str] = field(default_factory=dict)
 
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, batch: Batch) -> None:
         """Change the outcomes of files that are not new for what they are."""
-        registered = [o for o in outcomes if o.state is _REGISTERED]
+        registered = [o for o in batch.outcomes if o.state is _REGISTERED]
+        digests = [outcome.header_digest for outcome in registered]
+        digests += [digest for taken in batch.taken for digest in taken.run.digests]
+        twins = _known_twins(digests, _known_ids(registered))
+        again = {digest for _, digest in twins} | _repeated(digests)
+        batch.take_apart(lambda taken: not again.isdisjoint(taken.run.digests))
+        registered = [o for o in batch.outcomes if o.state is _REGISTERED]
         self._find_replaced(registered)
-        twins = _known_twins(registered)
         alone: dict[_Key, Outcome] = {}
         for outcome in registered:
             key = outcome.seen.size, outcome.header_digest
@@ -150,16 +156,24 @@ _TWINS: Final = (
 )
 
 
-def _known_twins(registered: Sequence[Outcome]) -> dict[_Key, list[Twin]]:
-    """Return the stored files of the same size and header, those of this batch left out."""
-    own = {outcome.known.file_id for outcome in registered if outcome.known is not None}
-    digests = [*{outcome.header_digest for outcome in registered}]
+def _known_twins(digests: Iterable[str], own: Set[int]) -> dict[_Key, list[Twin]]:
+    """Return stored files whose headers are among some; those with `own` ids are left out."""
     twins: dict[_Key, list[Twin]] = {}
-    for row in db.session.execute(_TWINS, {"digests": digests}):
+    for row in db.session.execute(_TWINS, {"digests": [*set(digests)]}):
         if row.id not in own and row.state in _HAS_CONTENT and row.code != MOVED:
             twin = Twin(row.id, row.path, row.mtime_ns, row.content_sha256)
             twins.setdefault((row.size, row.header_digest), []).append(twin)
     return twins
+
+
+def _known_ids(outcomes: Iterable[Outcome]) -> set[int]:
+    return {outcome.known.file_id for outcome in outcomes if outcome.known is not None}
+
+
+def _repeated(digests: Sequence[str]) -> set[str]:
+    if len(set(digests)) == len(digests):
+        return set()
+    return {digest for digest, n in Counter(digests).items() if n > 1}
 
 
 def _former_contents(file_ids: Sequence[int]) -> Sequence[Row[tuple[int, str, str]]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -70,7 +71,7 @@ class Outcome:
     is_replaced : bool
         Whether frames of this file exist whose pixels were others.
     exposures, infos : sequence
-        What it holds; `infos` are empty where it was judged as one of a series.
+        What it holds; `infos` are empty where it was told as one of many.
     start, headers
         Only there between their reading and their translation. A file that went away meanwhile is
         missing.
@@ -116,6 +117,72 @@ class Outcome:
         )
 
 
+Todo = Sequence[tuple[Seen, Known | None]]
+
+
+class Taken(NamedTuple):
+    """Registered files, told all at once by what differs between them."""
+
+    found: Todo
+    run: headers.Run
+
+    @property
+    def seen(self) -> list[Seen]:
+        """What was seen of them."""
+        return [seen for seen, _ in self.found]
+
+    @property
+    def paths(self) -> list[str]:
+        """Their paths, relative to RAW."""
+        return [seen.path for seen, _ in self.found]
+
+    def is_known(self) -> bool:
+        """Tell whether the database has any of them."""
+        return any(known is not None for _, known in self.found)
+
+    def outcomes(self) -> list[Outcome]:
+        """Return how each of them ended."""
+        return [self._outcome(i) for i in range(len(self.found))]
+
+    def _outcome(self, i: int) -> Outcome:
+        outcome, run = Outcome(*self.found[i]), self.run
+        outcome.header = KeptHeader(run.changes[i], run.layout)
+        outcome.header_digest = run.digests[i]
+        outcome.exposures = (run.told.one(i),)
+        return outcome
+
+
+@dataclass(slots=True)
+class Batch:
+    """Files that were judged and are to be stored together, one by one or many at once.
+
+    `walked` are the same files in the order they were met.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
+    walked: list[Todo] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.outcomes) + sum([len(taken.found) for taken in self.taken])
+
+    def add(self, other: "Batch") -> None:
+        """Take in the files of another."""
+        self.outcomes += other.outcomes
+        self.taken += other.taken
+        self.walked += other.walked
+
+    def take_apart(self, is_to_be: Callable[[Taken], bool]) -> None:
+        """Go on one by one with files that were told at once but cannot be stored so."""
+        parted = [taken for taken in self.taken if is_to_be(taken)]
+        if parted:
+            self.taken = [taken for taken in self.taken if not is_to_be(taken)]
+            self.outcomes += [outcome for taken in parted for outcome in taken.outcomes()]
+            walked = enumerate(chain.from_iterable(self.walked))
+            places = {seen.path: place for place, (seen, _) in walked}
+            self.outcomes.sort(key=lambda outcome: places.get(outcome.seen.path, 0))
+
+
 _Step = Callable[[Outcome], object]
 
 
@@ -149,15 +216,35 @@ class Intake:
         self._go(outcomes, (self._admit, self._read, self._translate))
         return outcomes
 
-    def judge_series(self, found: Iterable[tuple[Seen, Known | None]]) -> list[Outcome]:
-        """Do as `judge`, but tell those that are like others before them by the difference alone.
+    def judge_series(self, found: Todo) -> "Batch":
+        """Do as `judge`, but tell at once all that are like others before them."""
+        starts = [self._start_of(seen) for seen, _ in found]
+        resting = [
+            None if start is None or _has_changed(seen, start[1]) else start
+            for (seen, _), start in zip(found, starts, strict=True)
+        ]
+        runs = self._series.tell(resting, [_name_of(seen) for seen, _ in found])
+        told = frozenset([place for run in runs for place in run.places])
+        outcomes: list[Outcome] = []
+        for place in [place for place in range(len(found)) if place not in told]:
+            outcome = Outcome(*found[place])
+            outcome.start = starts[place]
+            outcomes.append(outcome)
+        self._go(outcomes, (self._admit, _check_start, self._read, self._translate))
+        batch = Batch(
+            outcomes, [Taken([found[place] for place in run.places], run) for run in runs]
+        )
+        batch.take_apart(Taken.is_known)
+        return batch
 
-        Their `infos` stay empty.
-        """
-        outcomes = [Outcome(seen, known) for seen, known in found]
-        good = self._go(outcomes, (self._admit, self._begin, self._tell))
-        self._go((one for one in good if not one.exposures), (self._read, self._translate))
-        return outcomes
+    def _start_of(self, seen: Seen) -> FileStart | None:
+        """Return how a file begins; None where it has to be looked at alone, whatever ails it."""
+        if seen.problem is not None or seen.mtime_ns > self._rested_ns:
+            return None
+        try:
+            return fitsio.read_start(f"{self._root}/{seen.path}")
+        except OSError:
+            return None
 
     def _go(self, outcomes: Iterable[Outcome], steps: Iterable[_Step]) -> Iterable[Outcome]:
         """Take every step with all files; return those that passed them.
@@ -199,25 +286,9 @@ class Intake:
         elif seen.mtime_ns > self._rested_ns and _rest_s(outcome) < self.settle_s:
             outcome.become(FileState.WAITING, "young", _YOUNG)
 
-    def _begin(self, outcome: Outcome) -> None:
-        outcome.start = fitsio.read_start(f"{self._root}/{outcome.seen.path}")
-
-    def _tell(self, outcome: Outcome) -> None:
-        """Take up a file that begins as others did; one that differs in more is left as it was."""
-        start = outcome.start
-        if start is None:
-            return
-        told = self._series.tell(start, outcome.seen.path.rpartition("/")[2])
-        if told is not None:
-            changes, layout, outcome.header_digest = start.kept()
-            outcome.start = None
-            outcome.exposures = (told,)
-            outcome.header = KeptHeader(changes, layout)
-            _check_unchanged(outcome, start.status)
-
     def _read(self, outcome: Outcome) -> None:
         start, outcome.start = outcome.start, None
-        seen, file = outcome.seen, None if start is None else start.headers()
+        seen, file = outcome.seen, None if start is None else fitsio.start_headers(start)
         if file is None:
             file = fitsio.read_headers(f"{self._root}/{seen.path}", n_bytes=seen.size)
         outcome.headers, outcome.header_digest = file, file.digest
@@ -225,9 +296,12 @@ class Intake:
     def _translate(self, outcome: Outcome) -> None:
         file, outcome.headers = outcome.headers, _NO_HEADERS
         outcome.header = KeptHeader.of(file)
-        name = outcome.seen.path.rpartition("/")[2]
         outcome.infos = headers.translate(
-            file, file_name=name, profiles=self.profiles, site=self.site, now=self.now
+            file,
+            file_name=_name_of(outcome.seen),
+            profiles=self.profiles,
+            site=self.site,
+            now=self.now,
         )
         outcome.exposures = [Told.of(info) for info in outcome.infos]
         _check_unchanged(outcome, os.stat(f"{self._root}/{outcome.seen.path}"))  # noqa: PTH116 - a Path takes as long
@@ -243,11 +317,23 @@ class Intake:
             outcome.become(FileState.QUARANTINED, code, clean(str(error)))
 
 
+def _check_start(outcome: Outcome) -> None:
+    if outcome.start is not None:
+        _check_unchanged(outcome, outcome.start[1])
+
+
 def _check_unchanged(outcome: Outcome, now: os.stat_result) -> None:
     """Let a file wait that is not the one the walk saw, or has grown since."""
-    seen = outcome.seen
-    if (now.st_size, now.st_mtime_ns, now.st_ino) != (seen.size, seen.mtime_ns, seen.inode):
+    if _has_changed(outcome.seen, now):
         outcome.become(FileState.WAITING, "changing", "It changed while it was read.")
+
+
+def _has_changed(seen: Seen, now: os.stat_result) -> bool:
+    return (now.st_size, now.st_mtime_ns, now.st_ino) != seen[1:4]
+
+
+def _name_of(seen: Seen) -> str:
+    return seen.path.rpartition("/")[2]
 
 
 _YOUNG: Final = "It was written a moment ago and may still be growing."

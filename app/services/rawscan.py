@@ -21,7 +21,7 @@ from app.models import FileState, ScannedFile
 from app.paths import RAW_PREFIX
 from app.services import events, identity, scanned_files
 from app.services.filewalk import KnownRow, Seen, Walk, is_gone
-from app.services.intake import Intake, Known, Outcome, is_settled
+from app.services.intake import Batch, Intake, Known, Outcome, Todo, is_settled
 from app.services.scanned_files import Books
 from app.wording import counted
 
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], object]
 Check = Callable[[], object]
-Todo = list[tuple[Seen, Known | None]]
 
 MISSING: Final = str(FileState.MISSING)
 REGISTERED: Final = str(FileState.REGISTERED)
@@ -181,11 +180,11 @@ class Scan:
     def _look(self) -> Todo:
         """Walk the folder; return what has to be read, and leave in `_known` what was not seen."""
         self.progress(0.0, "looking")
-        todo: Todo = []
+        todo: list[tuple[Seen, Known | None]] = []
         settled: list[str] = []
         for files in self._walk.files():
             self._pulse()
-            new: Todo = []
+            new: list[tuple[Seen, Known | None]] = []
             for seen in self._wanted(files):
                 row = self._known.pop(seen.path, None)
                 before = None if row is None else Known(*row, self._waiting.get(seen.path))
@@ -212,49 +211,58 @@ class Scan:
         if not todo:
             return
         intake = Intake.of_now(self.root)
-        batch: list[Outcome] = []
+        batch = Batch()
         stored_at = time.monotonic()
         step = min(_CHUNK, BATCH)
         for start in range(0, len(todo), step):
             self._pulse()
             n_done = min(start + step, len(todo))
-            batch += self._judged(intake, todo[start:n_done])
+            batch.add(self._judged(intake, todo[start:n_done]))
             is_due = time.monotonic() - stored_at > _BATCH_S
             if len(batch) >= BATCH or is_due or n_done == len(todo):
                 self._store(batch)
                 self.progress(n_done / len(todo), f"{n_done} of {len(todo)} files")
-                batch, stored_at = [], time.monotonic()
+                batch, stored_at = Batch(), time.monotonic()
                 gc.collect(1)
 
-    def _judged(self, intake: Intake, todo: Todo) -> list[Outcome]:
+    def _judged(self, intake: Intake, todo: Todo) -> Batch:
         """Read a few files; those that went away since the walk are known to be looked for."""
-        outcomes = intake.judge_series(todo)
-        for outcome in outcomes:
+        batch = intake.judge_series(todo)
+        for outcome in batch.outcomes:
             if outcome.state is _MISSING and outcome.known is not None:
                 self._known[outcome.known.path] = outcome.known[:-1]
-        return [outcome for outcome in outcomes if outcome.state is not _MISSING]
+        batch.outcomes = [o for o in batch.outcomes if o.state is not _MISSING]
+        return batch
 
-    def _store(self, batch: Sequence[Outcome]) -> None:
+    def _store(self, batch: Batch) -> None:
         comparison = identity.Comparison(self.root)
         comparison.settle(batch)
-        news = [outcome for outcome in batch if outcome.is_news]
+        is_old = [outcome for outcome in batch.outcomes if not outcome.is_news]
+        is_news = [outcome for outcome in batch.outcomes if outcome.is_news]
+        news = Batch(is_news, batch.taken, batch.walked)
+        stored = news
         try:
             scanned_files.record(news, self._books, comparison.hashes)
         except OperationalError:  # the database is locked or its disk full: no file's fault
             raise
         except _REFUSALS:
             log.warning("a batch of %s was refused; trying one by one", counted(len(news), "file"))
-            news = [outcome for outcome in news if self._store_alone(outcome)]
+            news.take_apart(lambda _taken: True)
+            stored = Batch([outcome for outcome in news.outcomes if self._store_alone(outcome)])
         names = {state: str(state) for state in FileState}
-        self.report.counts.update([names[outcome.state] for outcome in batch])
-        self.report.changes += [Change(o.seen.path, names[o.state], o.reason) for o in news]
+        report = self.report
+        report.counts.update([names[outcome.state] for outcome in (*is_old, *news.outcomes)])
+        report.changes += [Change(o.seen.path, names[o.state], o.reason) for o in stored.outcomes]
+        for taken in news.taken:
+            report.counts[REGISTERED] += len(taken.found)
+            report.changes += [Change(path, REGISTERED, "") for path in taken.paths]
 
     def _store_alone(self, outcome: Outcome) -> bool:
         """Store one file; one whose values the database will not have is quarantined."""
         path = outcome.seen.path
         for _ in range(2):
             try:
-                scanned_files.record([outcome], self._books, {})
+                scanned_files.record(Batch([outcome]), self._books, {})
             except OperationalError:
                 raise
             except _REFUSALS as error:
@@ -282,7 +290,7 @@ class Scan:
 
     def _adopt_orphans(self) -> None:
         """Take duplicates up again whose original is gone or has become another file."""
-        todo: Todo = []
+        todo: list[tuple[Seen, Known | None]] = []
         for file in identity.orphans():
             if (seen := self._walk.look(file.path)) is not None:
                 todo.append((seen, _known(file)))

@@ -52,7 +52,7 @@ OWN: Final = (*_MOVING_FLOATS, "start_utc", "mid_utc", "night", "temp_c", "extra
 def header_columns(info: FrameInfo) -> dict[str, Any]:
     """Return the columns that follow from the header; the same again whenever it is read."""
     steady, told = steady_part(info), Told.of(info)
-    own = own_values(told, series_part(told, steady.doubts))
+    own = own_values(told, series_part(told.base, told.doubts, steady.doubts))
     return {
         **steady.columns,
         **dict(zip(OWN, own, strict=True)),
@@ -80,11 +80,13 @@ class SeriesPart(NamedTuple):
     doubts: Mapping[str, Any]
 
 
-def series_part(told: Told, steady_doubts: Mapping[str, str]) -> SeriesPart:
+def series_part(
+    base: FrameInfo, told_doubts: Mapping[str, str], steady_doubts: Mapping[str, str]
+) -> SeriesPart:
     """Return that in which the frames of a series are alike; `steady_doubts` of `steady_part`."""
-    doubts: dict[str, Any] = {name: clean(why) for name, why in told.doubts.items()}
-    temp_c = _finite("temp_c", told.base.temp_c, doubts)
-    return SeriesPart(temp_c, plain(told.base.extras), {**doubts, **steady_doubts})
+    doubts: dict[str, Any] = {name: clean(why) for name, why in told_doubts.items()}
+    temp_c = _finite("temp_c", base.temp_c, doubts)
+    return SeriesPart(temp_c, plain(base.extras), {**doubts, **steady_doubts})
 
 
 def own_values(told: Told, alike: SeriesPart) -> tuple[Any, ...]:

@@ -1,85 +1,82 @@
 """The rows behind RAW: what a scan found of each file is written here, a batch at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import func, select, update
 
 from app.db import Base, db, transaction, utcnow
-from app.models import FileState, Frame, FrameParent, Level, Proposal, ScannedFile
-from app.paths import RAW_PREFIX
-from app.services import events, frames, proposal_code
-from app.services.bulk_insert import Row, bulk_insert
-from app.services.cameras import CameraBook
-from app.services.header_texts import HeaderBook
-from app.services.identity import MOVED
-from app.services.intake import Outcome
-from app.services.registration import (
-    OWN,
-    SeriesPart,
-    Steady,
-    first_columns,
-    own_values,
-    series_part,
-    steady_part,
+from app.models import FileState, Frame, FrameParent, Level, ScannedFile
+from app.services import events, frames
+from app.services.bulk_insert import Rows, bulk_insert
+from app.services.frame_rows import (
+    LINKS,
+    NIGHT,
+    OWN_OF_FRAME,
+    Books,
+    Columns,
+    FrameRow,
+    FrameRows,
 )
-from reduction.frameinfo import FrameInfo, Told
+from app.services.identity import MOVED
+from app.services.intake import Batch, Outcome
+
+__all__ = ["Books", "mark_missing", "pass_on_proposal", "record"]
 
 _ONE_PARENT: Final = ("raw", "original", "parent")  # roles of which a frame has one parent
 _CHUNK: Final = 500  # ids in one statement
 _GONE: Final = "It is no longer in RAW."
 
-Columns = dict[str, Any]
-_Frame = tuple[Columns, list[Any]]  # what a row shares with others of the batch, and its own
-
-# Of a frame's columns those in which it differs from others, in the order of its row.
-_OWN: Final = (
-    *OWN,
-    *("path", "part", "file_name", "size", "content_sha256"),
-    *("header_text", "header_changes", "header_base_id", "file_id"),
-)
-_NIGHT = _OWN.index("night")
-_LINKS: Final = slice(_OWN.index("header_base_id"), None)  # ids that are known last
+_END: Final = ("state", "code", "reason")
 _OWN_OF_FILE: Final = ("path", "size", "mtime_ns", "header_digest", "content_sha256")
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
-    """What is known of cameras and their headers, for the length of one scan."""
-
-    cameras: CameraBook = field(default_factory=CameraBook)
-    headers: HeaderBook = field(default_factory=HeaderBook)
-
-
-def record(outcomes: Sequence[Outcome], books: Books, hashes: Mapping[int, str]) -> None:
+def record(batch: Batch, books: Books, hashes: Mapping[int, str]) -> None:
     """Write how a batch of files ended, and their frames, in one transaction.
 
     `hashes` are SHA-256 taken of files that are already stored, by id.
     """
-    batch = _Batch(books)
-    found = [(outcome, batch.frames_of(outcome)) for outcome in outcomes]
+    rows = FrameRows(books)
+    found = [(outcome, rows.of_outcome(outcome)) for outcome in batch.outcomes]
+    many = [rows.of_taken(taken) for taken in batch.taken]
     with transaction():
-        ids = _write_files(outcomes)
+        ids, ids_of_many = _write_files(batch)
         _write_hashes(hashes)
-        _name_originals(outcomes, ids)
-        batch.link(found, ids)
-        present = _present_frames(outcomes, ids)
-        nights = {own[_NIGHT] for _, rows in found for _, own in rows}
-        new: list[Row] = []
-        for outcome, rows in found:
-            old = present.get(ids[outcome.seen.path])
-            if old is None:
-                new += rows
-                continue
-            nights |= {frame.night for frame in old}
-            if outcome.state == FileState.REGISTERED:
-                new += _renew(old, rows, outcome)
-            else:
-                _lay_aside(old, outcome.reason)
-        _insert(Frame, new, _OWN)
+        _name_originals(batch.outcomes, ids)
+        rows.link_proposals()
+        layouts = [*[o.header.layout for o in batch.outcomes], *[one.layout for one in many]]
+        bases = books.headers.ids(layouts)
+        for outcome, own_rows in found:
+            for _, own in own_rows:
+                own[LINKS] = bases[outcome.header.layout], ids[outcome.seen.path]
+        new, nights = _merge(found, ids)
+        for told, file_ids in zip(many, ids_of_many, strict=True):
+            links = [bases[told.layout]] * len(file_ids), file_ids
+            new.add(told.shared, (*told.own, *links))
+            nights |= {*told.own[NIGHT]}
+        _insert(Frame, new, OWN_OF_FRAME)
         _publish(nights)
+
+
+def _merge(
+    found: Sequence[tuple[Outcome, Sequence[FrameRow]]], ids: Mapping[str, int]
+) -> tuple[Rows, set[date | None]]:
+    """Bring present frames of files up to what was found; return new rows, and nights concerned."""
+    present = _present_frames([outcome for outcome, _ in found], ids)
+    nights = {own[NIGHT] for _, rows in found for _, own in rows}
+    new: list[FrameRow] = []
+    for outcome, rows in found:
+        old = present.get(ids[outcome.seen.path])
+        if old is None:
+            new += rows
+            continue
+        nights |= {frame.night for frame in old}
+        if outcome.state == FileState.REGISTERED:
+            new += _renew(old, rows, outcome)
+        else:
+            _lay_aside(old, outcome.reason)
+    return Rows.of(new, len(OWN_OF_FRAME)), nights
 
 
 def mark_missing(file_ids: Sequence[int]) -> dict[int, str]:
@@ -124,49 +121,61 @@ def _copies_left(files: Sequence[ScannedFile], lost: Set[int]) -> dict[int, str]
 # Files
 
 
-def _write_files(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """Insert or update the files' rows; return their ids by path."""
+def _write_files(batch: Batch) -> tuple[dict[str, int], list[Sequence[int]]]:
+    """Insert or update the files' rows; return ids by path, and of those told at once in order."""
     now = utcnow()
-    known = [o for o in outcomes if o.known is not None]
+    known = [o for o in batch.outcomes if o.known is not None]
     ids = {o.seen.path: o.known.file_id for o in known if o.known is not None}
     changed = [_file_columns(o) | {"id": ids[o.seen.path], "changed_at": now} for o in known]
     if changed:
         db.session.execute(update(ScannedFile), changed)
-    if len(known) < len(outcomes):
+    new = _new_files(batch)
+    numbers: Sequence[int] = ()
+    if new.shared:
         last = _last_file_id()
-        _insert(ScannedFile, _new_files(outcomes), _OWN_OF_FILE)
-        ids |= _ids_behind(last, [o.seen.path for o in outcomes if o.known is None])
-    return ids
+        _insert(ScannedFile, new, _OWN_OF_FILE)
+        numbers = _ids_behind(last, new.own[0])
+    n = len(batch.outcomes) - len(known)
+    ids |= zip(new.own[0][:n], numbers[:n], strict=True)
+    of_taken: list[Sequence[int]] = []
+    for taken in batch.taken:
+        of_taken.append(numbers[n : n + len(taken.found)])
+        n += len(taken.found)
+    return ids, of_taken
 
 
 def _last_file_id() -> int:
     return db.session.scalar(select(func.max(ScannedFile.id))) or 0
 
 
-def _ids_behind(last: int, paths: Sequence[str]) -> dict[str, int]:
-    """Return the ids of the files that were stored behind one, in this order, by their paths."""
+def _ids_behind(last: int, paths: Sequence[str]) -> Sequence[int]:
+    """Return the ids of the files of these paths, stored in this order behind one."""
     numbers = range(last + 1, last + 1 + len(paths))
     if _last_file_id() == numbers[-1]:  # no id left out, and no other's between
-        return dict(zip(paths, numbers, strict=True))
+        return numbers
     query = select(ScannedFile.path, ScannedFile.id).where(ScannedFile.id > last)
-    return dict(db.session.connection().execute(query).all())
+    ids = dict(db.session.connection().execute(query).all())
+    return [ids[path] for path in paths]
 
 
-def _new_files(outcomes: Iterable[Outcome]) -> list[Row]:
-    """Return the rows of files that were not known."""
+def _new_files(batch: Batch) -> Rows:
+    """Return the rows of files that were not known, those of the outcomes first."""
     ends: dict[tuple[str, str, str], Columns] = {}
-    rows: list[Row] = []
-    for outcome in outcomes:
+    rows: list[tuple[Columns, Sequence[Any]]] = []
+    for outcome in batch.outcomes:
         if outcome.known is None:
             # By its text: to hash an enum is slow.
             end = outcome.state.value, outcome.code, outcome.reason
-            shared = ends.get(end)
-            if shared is None:
-                shared = ends[end] = dict(zip(("state", "code", "reason"), end, strict=True))
+            shared = ends.setdefault(end, dict(zip(_END, end, strict=True)))
             seen, digest = outcome.seen, outcome.header_digest
-            own = seen.path, seen.size, seen.mtime_ns, digest, outcome.content_sha256
-            rows.append((shared, own))
-    return rows
+            rows.append((shared, (*seen[:3], digest, outcome.content_sha256)))
+    new = Rows.of(rows, len(_OWN_OF_FILE))
+    registered = {"state": FileState.REGISTERED, "code": "", "reason": ""}
+    for taken in batch.taken:
+        n = len(taken.found)
+        paths, sizes, times, *_ = zip(*taken.seen, strict=True)
+        new.add([registered] * n, (paths, sizes, times, taken.run.digests, [""] * n))
+    return new
 
 
 def _file_columns(outcome: Outcome) -> Columns:
@@ -217,73 +226,6 @@ def _name_originals(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> None
 # Frames
 
 
-class _Alike(NamedTuple):
-    """What frames have in common: in shared columns, and in their own."""
-
-    shared: Columns
-    own: SeriesPart
-
-
-class _Batch:
-    """Makes the rows of a batch's frames; what those of a camera share is made once."""
-
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._shared: dict[tuple[int, int], Columns] = {}
-        self._of_series: dict[tuple[int, int], _Alike] = {}
-        self._held: list[object] = []  # for their ids are keys
-
-    def frames_of(self, outcome: Outcome) -> list[_Frame]:
-        """Return the rows of a registered file's exposures, without the ids of other tables."""
-        if not outcome.exposures:
-            return []
-        path, size = outcome.seen[:2]
-        text, layout = outcome.header
-        texts = (text, "") if layout is None else ("", text)
-        own = path.rpartition("/")[2], size, outcome.content_sha256, *texts, None, None
-        path = f"{RAW_PREFIX}/{path}"
-        rows: list[_Frame] = []
-        for part, told in enumerate(outcome.exposures):
-            shared, alike = self._alike(told)
-            rows.append((shared, [*own_values(told, alike), path, part, *own]))
-        return rows
-
-    def _alike(self, told: Told) -> "_Alike":
-        """Return what a frame shares with others: those of one series share it all."""
-        base, doubts = told.base, told.doubts
-        key = id(base), id(doubts)
-        alike = self._of_series.get(key)
-        if alike is None:
-            steady = steady_part(base)
-            part = series_part(told, steady.doubts)
-            alike = self._of_series[key] = _Alike(self._shared_of(base, steady), part)
-            self._held += [base, doubts]
-        return alike
-
-    def _shared_of(self, info: FrameInfo, steady: Steady) -> Columns:
-        columns, camera_id = steady.columns, self._books.cameras.id_of(info)
-        shared = self._shared.get((id(columns), camera_id))
-        if shared is None:
-            shared = {**columns, **first_columns(info), "camera_id": camera_id}
-            self._shared[id(columns), camera_id] = shared
-            self._held.append(columns)
-        return shared
-
-    def link(
-        self,
-        found: Sequence[tuple[Outcome, Sequence[_Frame]]],
-        file_ids: Mapping[str, int],
-    ) -> None:
-        """Put the ids of other tables into rows, in the open transaction."""
-        proposals = _proposals(self._shared.values())
-        for shared in self._shared.values():
-            shared["proposal_id"] = proposals.get(shared["proposal_code"])
-        bases = self._books.headers.ids(outcome.header for outcome, _ in found)
-        for outcome, rows in found:
-            for _, own in rows:
-                own[_LINKS] = bases[outcome.header.layout], file_ids[outcome.seen.path]
-
-
 def _present_frames(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> dict[int, list[Frame]]:
     """Return the frames the files had before, by the id of the file that has them now."""
     now_of = {o.moved_from: ids[o.seen.path] for o in outcomes if o.moved_from is not None}
@@ -299,14 +241,14 @@ def _present_frames(outcomes: Sequence[Outcome], ids: Mapping[str, int]) -> dict
     return present
 
 
-def _renew(old: Sequence[Frame], rows: Sequence[_Frame], outcome: Outcome) -> list[_Frame]:
+def _renew(old: Sequence[Frame], rows: Sequence[FrameRow], outcome: Outcome) -> list[FrameRow]:
     """Bring a file's present frames up to its header; return the rows of those it has not yet.
 
     A frame keeps its id and what people decided about it. What was made of pixels that are no
     longer there says so.
     """
     of_part = {frame.part: frame for frame in old}
-    new: list[_Frame] = []
+    new: list[FrameRow] = []
     for part, row in enumerate(rows):
         frame = of_part.pop(part, None)
         if frame is None:
@@ -317,7 +259,7 @@ def _renew(old: Sequence[Frame], rows: Sequence[_Frame], outcome: Outcome) -> li
         if outcome.moved_from is not None:
             _note(frame, f"The file was moved here from {frame.path}.")
         shared, own = row
-        columns = shared | dict(zip(_OWN, own, strict=True))
+        columns = shared | dict(zip(OWN_OF_FRAME, own, strict=True))
         is_corrected = frame.proposal_id != columns["proposal_id"]
         for name in columns.keys() - {"is_valid", "notes"}:
             setattr(frame, name, columns[name])
@@ -377,21 +319,8 @@ def _descendants(frame: Frame, roles: Sequence[str] = ()) -> list[Frame]:
     return list(found.values())
 
 
-def _proposals(rows: Iterable[Columns]) -> dict[str | None, int]:
-    """Return the ids of the proposals the headers name; an unknown code becomes a bare one."""
-    codes = {row["proposal_code"] for row in rows} - {None, ""}
-    if not codes:
-        return {}
-    query = select(Proposal.code, Proposal.id).where(Proposal.code.in_(codes))
-    ids: dict[str | None, int] = {}
-    ids |= dict(db.session.execute(query).all())
-    for code in sorted(codes - set(ids)):
-        ids[code] = proposal_code.of_code(code).id
-    return ids
-
-
-def _insert(model: type[Base], rows: Sequence[Row], own: tuple[str, ...]) -> None:
-    if rows:
+def _insert(model: type[Base], rows: Rows, own: tuple[str, ...]) -> None:
+    if rows.shared:
         connection = db.session.connection()
         bulk_insert(model.__table__, connection.dialect, own).execute(connection, rows)
 

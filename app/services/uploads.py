@@ -29,7 +29,7 @@ from app.services import (
     settings,
 )
 from app.services.filewalk import Seen
-from app.services.intake import Intake, Outcome
+from app.services.intake import Batch, Intake, Outcome
 from app.services.registration import clean
 from app.services.scanned_files import Books
 from app.services.staging import MEGABYTE, Arrived
@@ -154,7 +154,7 @@ def _compare(outcome: Outcome) -> dict[int, str]:
     # Under a name no file of RAW has: hidden folders are not scanned.
     outcome.seen = outcome.seen._replace(path=f".incoming/{outcome.seen.path}")
     comparison = identity.Comparison(paths.current().raw)
-    comparison.settle([outcome])
+    comparison.settle(Batch([outcome]))
     return comparison.hashes
 
 
@@ -188,7 +188,7 @@ _REFUSALS: Final = (StatementError, OverflowError, UnicodeError)
 
 def _record(user: User, outcome: Outcome, hashes: dict[int, str]) -> list[Frame]:
     with transaction():
-        scanned_files.record([outcome], Books(), hashes)
+        scanned_files.record(Batch([outcome]), Books(), hashes)
         query = select(Frame).where(Frame.path == f"{RAW_PREFIX}/{outcome.seen.path}")
         frames = list(db.session.scalars(query.order_by(Frame.part)))
         for frame in frames:

@@ -5,10 +5,12 @@ The only place that spells FITS keywords.
 
 from reduction.headers.product import Provenance, master_cards, reduced_cards
 from reduction.headers.profiles import profile_from_config
-from reduction.headers.translate import Series, translate
+from reduction.headers.series import Run, Series
+from reduction.headers.translate import translate
 
 __all__ = [
     "Provenance",
+    "Run",
     "Series",
     "master_cards",
     "profile_from_config",

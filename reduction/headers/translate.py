@@ -1,18 +1,15 @@
 """From the headers of a file to what its exposures are."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from reduction.camera import CameraProfile, Observatory
 from reduction.cards import Cards, FileHeaders, HduHeader
 from reduction.errors import BadFileError
-from reduction.filestart import FileStart
-from reduction.frameinfo import FrameInfo, FrameKind, Note, Origins, Told
-from reduction.guard import LIMITS, Limits, known_promise
+from reduction.frameinfo import FrameInfo, FrameKind, Note, Origins
 from reduction.headers import readers
 from reduction.headers.amplifiers import put_amplifiers
 from reduction.headers.common_part import CommonPart, common_part
@@ -23,10 +20,9 @@ from reduction.headers.product import is_product, translate_product
 from reduction.headers.profiles import apply_profile, matching_profile
 from reduction.headers.sections import Geometry, mosaic
 from reduction.headers.times import read_night, read_times
-from reduction.headers.usual import A_DAY, Temperature, Usual, usual
+from reduction.headers.usual import Temperature, Usual, usual
 from reduction.headers.writer import Writer
-from reduction.layouts import Plan
-from reduction.remembered import recalled, remembered
+from reduction.remembered import remembered
 
 # Planes that belong to an image and are none of their own.
 _AUXILIARY = frozenset(
@@ -35,7 +31,6 @@ _AUXILIARY = frozenset(
 )
 
 _N_RECENT: Final = 4
-_MAX_ALIKE: Final = 1024  # combinations of kind, object, band, temperature in one layout
 _MOST_TRIES: Final = 8  # frames of a kind tried before their form counts as unusual
 
 
@@ -78,109 +73,12 @@ def translate(
     if is_product(file):
         return [translate_product(file)]
     own = _images(file, file_name)
-    where = _wheres.of(profiles, site)
+    where = wheres.of(profiles, site)
     context = _Context(file.hdus[0], file_name, where, now or datetime.now(UTC))
     detector = mosaic(own) if all(_has_detector_section(hdu) for hdu in own) else None
     if detector is not None:
         return [context.translate(own[0], detector)]
     return [context.translate(hdu, _detector_of(hdu)) for hdu in own]
-
-
-class Series:
-    """Tells the frames of files that differ from others before them in nothing but usual values.
-
-    What `translate` learned of their camera is used; it must have the same said of the site.
-
-    Parameters
-    ----------
-    profiles, site, now
-        As `translate` takes them.
-    limits : Limits
-        As the headers are read with.
-    """
-
-    __slots__ = ("_known", "_latest", "_limits", "_where")
-
-    def __init__(
-        self,
-        profiles: Sequence[CameraProfile],
-        site: Observatory | None,
-        now: datetime,
-        limits: Limits = LIMITS,
-    ) -> None:
-        self._where = _wheres.of(profiles, site)
-        self._latest = now + A_DAY
-        self._limits = limits
-        self._known: dict[Plan, _Alike] = {}
-
-    def tell(self, start: FileStart, file_name: str) -> Told | None:
-        """Return what `translate` would find in a file.
-
-        Parameters
-        ----------
-        start : FileStart
-            How the file begins, where that is as other files began.
-        file_name : str
-            Without its folder.
-
-        Returns
-        -------
-        Told or None
-            None where the file has to be read and translated by all rules.
-        """
-        alike = self._known.get(start.plan)
-        said = name_says(file_name)
-        one = None if alike is None else alike.found.get((alike.pick(start.cards), said))
-        if one is None:
-            one = self._look_up(start, said)
-        if one is None or start.status.st_size not in one.sizes:
-            return None
-        return one.usual.tell(one.base, start.head, self._latest)
-
-    def _look_up(self, start: FileStart, said: str | None) -> "_One | None":
-        """Find what was remembered of a header that says the same, and keep it by what it says."""
-        layout, changed = start.plan.layout, start.changed
-        promise = known_promise(layout, changed, self._limits)
-        if promise is None:
-            return None
-        known = recalled(layout, changed, _purpose(0, promise.shape, said, self._where))
-        usual: Usual | None = None if known is None else known.found.usual
-        base = None if usual is None else usual.base_of(start.header)
-        if known is None or usual is None or base is None:
-            return None
-        one = _One(promise.sizes, usual, base)
-        alike = self._known.get(start.plan)
-        watched = promise.read | known.read | usual.read_cards
-        if alike is None or not alike.watches(watched) or len(alike.found) >= _MAX_ALIKE:
-            before = frozenset() if alike is None else alike.watched
-            alike = self._known[start.plan] = _Alike(start.plan, watched | before)
-        alike.found[alike.pick(start.cards), said] = one
-        return one
-
-
-class _One(NamedTuple):
-    """What files have in common: the sizes they may have, and how they tell the rest."""
-
-    sizes: range
-    usual: Usual
-    base: FrameInfo
-
-
-class _Alike:
-    """What was found of headers, by those of the cards in which they may differ that matter."""
-
-    __slots__ = ("_plan", "found", "pick", "watched")
-
-    def __init__(self, plan: Plan, watched: frozenset[int]) -> None:
-        self.found: dict[tuple[object, str | None], _One] = {}
-        self._plan = plan
-        self.watched = watched
-        places = [k for k, i in enumerate(plan.numbers) if i in watched]
-        self.pick: Callable[[tuple[bytes, ...]], object] = itemgetter(*places) if places else len
-
-    def watches(self, numbers: frozenset[int]) -> bool:
-        """Tell whether these cards are among those that are looked at."""
-        return self.watched.issuperset(numbers.intersection(self._plan.numbers))
 
 
 def _images(file: FileHeaders, file_name: str) -> list[HduHeader]:
@@ -204,7 +102,7 @@ def _detector_of(hdu: HduHeader) -> Geometry | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Where:
+class Where:
     """What the site says of its cameras and of itself: the same object for the same words."""
 
     profiles: tuple[CameraProfile, ...]
@@ -218,25 +116,26 @@ class _Where:
         return matching_profile(self.profiles, draft.values["instrument"], telescope)
 
 
-class _Wheres:
+class Wheres:
     """The site's words met last: a scan comes with the same for each of its files."""
 
     __slots__ = ("recent",)
 
     def __init__(self) -> None:
-        self.recent: tuple[_Where, ...] = ()  # replaced, never changed, for threads
+        self.recent: tuple[Where, ...] = ()  # replaced, never changed, for threads
 
-    def of(self, profiles: Sequence[CameraProfile], site: Observatory | None) -> _Where:
+    def of(self, profiles: Sequence[CameraProfile], site: Observatory | None) -> Where:
+        """Return these words."""
         told = tuple(profiles), site
         for known in self.recent:
             if (known.profiles, known.site) == told:
                 return known
-        made = _Where(*told)
+        made = Where(*told)
         self.recent = (made, *self.recent[: _N_RECENT - 1])
         return made
 
 
-_wheres: Final = _Wheres()
+wheres: Final = Wheres()
 
 
 @dataclass(slots=True)
@@ -265,7 +164,7 @@ class _Steady:
 class _Context:
     """What is the same for all exposures of a file."""
 
-    def __init__(self, primary: HduHeader, file_name: str, where: _Where, now: datetime) -> None:
+    def __init__(self, primary: HduHeader, file_name: str, where: Where, now: datetime) -> None:
         self.primary = primary
         self.file_name = file_name
         self.where = where
@@ -293,7 +192,7 @@ class _Context:
     def _steady(self, hdu: HduHeader, cards: Cards, detector: Geometry | None) -> _Steady:
         if detector is not None:
             return self._read_steady(hdu, cards, detector)
-        told = _purpose(hdu.index, hdu.shape, name_says(self.file_name), self.where)
+        told = purpose(hdu.index, hdu.shape, name_says(self.file_name), self.where)
         return remembered(cards, told, lambda watched: self._read_steady(hdu, watched, None))
 
     def _read_steady(self, hdu: HduHeader, cards: Cards, detector: Geometry | None) -> _Steady:
@@ -321,7 +220,7 @@ class _Context:
             put_amplifiers(draft, common.geometry)
 
 
-def _purpose(index: int, shape: tuple[int, ...], said: str | None, where: _Where) -> Hashable:
+def purpose(index: int, shape: tuple[int, ...], said: str | None, where: Where) -> Hashable:
     """Return what, besides the cards, that depends on which is the same for many frames."""
     return "steady", index, shape, said, where
 

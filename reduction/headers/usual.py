@@ -6,18 +6,17 @@ of the same layout that has these in the same form, with nothing to doubt, needs
 values. Whatever is not as it was is left to the rules.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
-from operator import attrgetter, call, itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from reduction.cards import Cards
-from reduction.frameinfo import FrameInfo, Note, Origins, Told, doubts_of
+from reduction.frameinfo import NOTHING_TOLD, FrameInfo, Note, Origins, ToldColumns, doubts_of
+from reduction.headers import forms
 from reduction.headers.draft import Draft
+from reduction.headers.forms import Field, Fields, Form, card_of, field
 from reduction.headers.places import counts_hours, has_wcs
-from reduction.headers.readers import AIRMASS_KEYWORDS, TEMPERATURE_KEYWORDS, airmass_of
+from reduction.headers.readers import AIRMASS_KEYWORDS, TEMPERATURE_KEYWORDS
 from reduction.headers.times import (
     DATE_KEYWORDS,
     IN_FUTURE,
@@ -26,22 +25,13 @@ from reduction.headers.times import (
     STATED_MIDDLE,
     agrees,
     is_utc,
-    mjd_of_jd,
-    mjd_of_number,
     since_noon,
 )
-from reduction.headers.values import three_fields
 from reduction.headers.writer import Writer
-from reduction.layouts import CARD, KEYWORD, cutter
+from reduction.layouts import CARD
 
-_VALUE: Final = KEYWORD + 1  # where the field of a value begins in its card
-_NUMBER_END: Final = 30  # of a card in FITS's fixed format
 _MAX_BASES: Final = 256  # temperatures of a night
-_TO_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
-# The forms of a date with its time, with up to nine decimals, all their digits zeros.
-_MOMENTS: Final = frozenset(b"0000-00-00T00:00:00" + b".000000000"[:n] for n in (0, *range(2, 11)))
 A_DAY: Final = timedelta(days=1)  # by which clocks and zones may be off
-_YEARS: Final = (1970, 9999)  # before and from then on the rules have doubts
 _LONGEST_S: Final = 1e6  # of an exposure whose middle surely has a date
 _MIDDLE: Final[Note] = ("", "start + exposure / 2", None)
 _OWN: Final = ("ra_deg", "dec_deg", "airmass", "start_utc", "mid_utc", "night")
@@ -51,152 +41,6 @@ _ALIKE: Final = ("EQUINOX", "CREATOR", "TIMESYS")
 _OTHER_RULES: Final = ("MJD-AVG", "DETSEC", "DETSECA")
 
 Temperature = tuple[Mapping[str, Any], Mapping[str, Note]]
-_Parse = Callable[[bytes], Any]
-
-
-class _Field(NamedTuple):
-    """Where a value stands in a header, and what stands before and behind it in its card."""
-
-    before: slice
-    part: slice
-    behind: slice
-    parse: _Parse  # returns None of what is written, or meant, in another way
-
-
-def _field(cards: Cards, keyword: str, parse_text: _Parse, parse_number: _Parse) -> _Field | None:
-    """Return where a keyword's text, or its number in fixed format, stands; None for others."""
-    at = cards.layout.at[keyword] - _VALUE
-    card = cards.raw_bytes[at : at + CARD]
-    if card[_VALUE:].lstrip().startswith(b"'"):
-        start, parse = card.index(b"'", _VALUE) + 1, parse_text
-        stop = card.find(b"'", start)
-        is_fixed = stop > 0 and card[stop + 1 : stop + 2] != b"'"
-    else:
-        start, stop, parse = _VALUE, _NUMBER_END, parse_number
-        is_fixed = card[stop] in b" /"
-    if not is_fixed or parse(card[start:stop]) is None:
-        return None
-    at_value, behind = at + start, at + stop
-    return _Field(slice(at, at_value), slice(at_value, behind), slice(behind, at + CARD), parse)
-
-
-def _no(_token: bytes) -> None:
-    return None
-
-
-def _number(token: bytes) -> float | None:
-    """Return a finite number as every reader of FITS has it."""
-    try:
-        value = float(token)
-    except ValueError:
-        return None
-    return value if b"_" not in token and math.isfinite(value) else None
-
-
-def _moment(text: bytes) -> datetime | None:
-    # As `plain_utc`, which has to look closer at texts of any form, at half its cost.
-    if text.translate(_TO_ZEROS) not in _MOMENTS:
-        return None
-    try:
-        return datetime.fromisoformat(text.decode("ascii") + "+00:00")
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=4096)
-def _hours(text: bytes) -> float | None:
-    hours = three_fields(text.decode("latin-1"))
-    return hours * 15 % 360 if hours is not None and 0 <= hours <= 24 else None
-
-
-def _number_of_hours(token: bytes) -> float | None:
-    hours = _number(token)
-    return hours * 15 if hours is not None and 0 <= hours * 15 <= 360 else None
-
-
-def _around(token: bytes) -> float | None:
-    value = _number(token)
-    return value if value is not None and 0 <= value <= 360 else None
-
-
-def _upwards(value: float | None) -> float | None:
-    return value if value is not None and abs(value) <= 90 else None
-
-
-@lru_cache(maxsize=4096)
-def _upwards_in_fields(text: bytes) -> float | None:
-    return _upwards(three_fields(text.decode("latin-1")))
-
-
-def _upwards_in_degrees(token: bytes) -> float | None:
-    return _upwards(_number(token))
-
-
-def _airmass(token: bytes) -> float | None:
-    return airmass_of(_number(token))
-
-
-def _mjd(token: bytes) -> float | None:
-    value = _number(token)
-    return None if value is None else mjd_of_number(value)
-
-
-def _jd(token: bytes) -> float | None:
-    value = _number(token)
-    return None if value is None else mjd_of_jd(value)
-
-
-class _Fields(NamedTuple):
-    """Where the values stand that frames have of their own; None is nowhere."""
-
-    date: _Field
-    airmass: _Field | None
-    ra: _Field | None
-    dec: _Field | None
-    julian: _Field | None  # the Julian date that the date is compared with
-    middle: _Field | None  # where it is stated
-
-
-class _Form:
-    """How headers write what frames have of their own, all of them in the same way.
-
-    Parameters
-    ----------
-    raw : bytes
-        One of these headers.
-    fields : sequence of _Field or None
-        Where each value stands; None is nowhere.
-    alike : list of slice
-        Of other cards that must be the same.
-    """
-
-    __slots__ = ("_alike", "_alike_of", "_order", "_parses", "_values_of")
-
-    def __init__(self, raw: bytes, fields: Sequence[_Field | None], alike: Iterable[slice]) -> None:
-        there = sorted([field for field in fields if field is not None], key=_start_of)
-        places = [-1 if field is None else there.index(field) for field in fields]
-        around = [part for field in there for part in (field.before, field.behind)]
-        self._alike_of = cutter(sorted([*around, *alike], key=attrgetter("start")))
-        self._alike = self._alike_of(raw)
-        self._values_of = cutter([field.part for field in there])
-        self._parses = [field.parse for field in there]
-        self._order = itemgetter(*places)
-
-    def read(self, raw: bytes) -> tuple[Any, ...] | None:
-        """Return the values of the fields; None where any is written, or meant, in another way."""
-        if self._alike_of(raw) != self._alike:
-            return None
-        values: list[Any] = [*map(call, self._parses, self._values_of(raw))]
-        if None in values:
-            return None
-        values.append(None)
-        found: tuple[Any, ...] = self._order(values)
-        return found
-
-
-def _start_of(field: _Field) -> int:
-    at: int = field.part.start
-    return at
 
 
 class _Noted(NamedTuple):
@@ -221,68 +65,64 @@ class Usual:
         Of one of them, after all rules.
     steady : mapping
         The values that all of them have.
-    fields : _Fields
+    fields : Fields
         Where its values stand.
     temperature : callable
         Returns values and notes of a detector's temperature.
+
+    Attributes
+    ----------
+    form : Form
+        How they write it.
+    read_cards : set of int
+        The numbers of the cards that `base_of` looks at.
+    half : timedelta
+        Of the exposure.
+    since_noon : timedelta
+        How far local noon lies behind 0 h UTC.
     """
 
     __slots__ = (
-        "_bases", "_exptime_s", "_form", "_half", "_notes", "_notes_of_future", "_since_noon",
-        "_steady", "_temperature", "_temperature_cards", "_temperature_notes", "read_cards",
+        "_bases", "_exptime_s", "_notes", "_notes_of_future", "_steady", "_temperature",
+        "_temperature_cards", "_temperature_notes", "form", "half", "read_cards", "since_noon",
     )  # fmt: skip
 
     def __init__(
         self,
         draft: Draft,
         steady: Mapping[str, Any],
-        fields: _Fields,
+        fields: Fields,
         temperature: Callable[[Cards], Temperature],
     ) -> None:
-        raw = draft.cards.raw_bytes
-        self._form = _Form(raw, fields, _parts(draft.cards, _ALIKE))
+        self.form = Form.of(draft.cards.raw_bytes, fields, _cards(draft.cards, _ALIKE))
         role = {} if fields.dec is None else {"position_role": draft.values["position_role"]}
         self._steady = {**steady, **role}
         keyword, rule, _ = draft.notes["start_utc"]
         told = (draft.notes | {"start_utc": (keyword, rule, why)} for why in (None, IN_FUTURE))
         self._notes, self._notes_of_future = [_Noted.of(notes, steady) for notes in told]
         self._exptime_s: float = steady.get("exptime_s") or 0.0
-        self._half = timedelta(seconds=self._exptime_s / 2)
-        self._since_noon = since_noon(steady.get("longitude_deg") or 0.0)
+        self.half = timedelta(seconds=self._exptime_s / 2)
+        self.since_noon = since_noon(steady.get("longitude_deg") or 0.0)
         self._temperature = temperature
-        self._temperature_cards = _parts(draft.cards, TEMPERATURE_KEYWORDS)
-        self.read_cards = {part.start // CARD for part in self._temperature_cards}
+        at = _cards(draft.cards, TEMPERATURE_KEYWORDS)
+        self._temperature_cards = [slice(start, start + CARD) for start in at]
+        self.read_cards = {start // CARD for start in at}
         self._temperature_notes = temperature(draft.cards)[1]
         self._bases: dict[tuple[bytes, ...], FrameInfo] = {}
 
     def read(self, cards: Cards, now: datetime) -> FrameInfo | None:
         """Return what a frame is, None where it tells something in another way."""
         base = self.base_of(cards)
-        told = None if base is None else self.tell(base, cards.raw_bytes, now + A_DAY)
-        if told is None:
+        if base is None:
             return None
-        notes = self._notes if told.doubts is self._notes.all_doubts else self._notes_of_future
-        own = {name: getattr(told, name) for name in _OWN}
+        kept, told = tell_all([self], [base], [cards.raw_bytes], now + A_DAY)
+        if not kept:
+            return None
+        one = told.one(0)
+        notes = self._notes if one.doubts is self._notes.all_doubts else self._notes_of_future
+        own = {name: getattr(one, name) for name in _OWN}
         own["origins"] = Origins(cards.raw, notes.notes, notes.doubts)
-        return told.base.with_own(own)
-
-    def tell(self, base: FrameInfo, raw: bytes, latest: datetime) -> Told | None:
-        """Return what a frame tells of itself; one from after `latest` is doubted."""
-        found = self._form.read(raw)
-        if found is None:
-            return None
-        start, airmass, ra, dec, julian, middle = found
-        if not _YEARS[0] <= start.year < _YEARS[1] or (ra == 0 and dec == 0):
-            return None
-        if julian is not None and not agrees(start, julian, self._exptime_s):
-            return None
-        if middle is None:
-            middle = start + self._half
-        elif not start <= middle <= start + A_DAY:
-            return None
-        notes = self._notes if start <= latest else self._notes_of_future
-        night = (start - self._since_noon).date()
-        return Told(base, ra, dec, airmass, start, middle, night, notes.all_doubts)
+        return base.with_own(own)
 
     def base_of(self, cards: Cards) -> FrameInfo | None:
         """Return a frame of this temperature, without what is its own."""
@@ -297,6 +137,73 @@ class Usual:
                 self._bases.clear()
             base = self._bases[key] = FrameInfo.of({**self._steady, **values})
         return base
+
+    def says_otherwise(
+        self, start: datetime, julian: float | None, middle: datetime | None
+    ) -> bool:
+        """Tell whether a time that stands in a header twice may differ; None stands nowhere."""
+        if julian is not None and not agrees(start, julian, self._exptime_s):
+            return True
+        return middle is not None and not start <= middle <= start + A_DAY
+
+    def doubts(self, *, in_future: bool) -> Mapping[str, str]:
+        """Return what is doubted of a frame."""
+        return (self._notes_of_future if in_future else self._notes).all_doubts
+
+
+def tell_all(
+    usuals: Sequence[Usual], bases: Sequence[FrameInfo], raws: Sequence[bytes], latest: datetime
+) -> tuple[Sequence[int], ToldColumns]:
+    """Return which of some frames tell all in the usual way, by their places, and what they tell.
+
+    Parameters
+    ----------
+    usuals : sequence of Usual
+        How each is told, all by the same form; not empty.
+    bases : sequence of FrameInfo
+        Each without what is its own.
+    raws : sequence of bytes
+        Their headers.
+    latest : datetime
+        Those from after it are doubted.
+    """
+    places = range(len(raws))
+    found = usuals[0].form.read(raws)
+    odd = _odd(found, usuals)
+    if odd:
+        kept = [i for i in places if i not in odd]
+        if not kept:
+            return kept, NOTHING_TOLD
+        left = [[column[i] for i in kept] for column in (usuals, bases, raws)]
+        return kept, tell_all(*left, latest)[1]  # type: ignore[arg-type, call-arg]
+    start, airmass, ra, dec, _, middle = found
+    timed, nowhere = [*zip(start or (), usuals, strict=True)], [None] * len(raws)
+    return places, ToldColumns(
+        base=bases,
+        ra_deg=ra or nowhere,
+        dec_deg=dec or nowhere,
+        airmass=airmass or nowhere,
+        start_utc=start or (),
+        mid_utc=middle or [at + one.half for at, one in timed],
+        night=[(at - one.since_noon).date() for at, one in timed],
+        doubts=[one.doubts(in_future=at > latest) for at, one in timed],
+    )
+
+
+def _odd(found: Sequence[list[Any] | None], usuals: Sequence[Usual]) -> set[int]:
+    """Return the places of frames which the rules must look at."""
+    start, _, ra, dec, julian, middle = found
+    columns = [column for column in found if column is not None and None in column]
+    odd = {i for column in columns for i, value in enumerate(column) if value is None}
+    if ra is not None and dec is not None and 0 in ra:
+        odd |= {i for i, place in enumerate(zip(ra, dec, strict=True)) if place == (0, 0)}
+    if start is not None and (julian or middle):
+        nowhere = [None] * len(usuals)
+        times = zip(start, julian or nowhere, middle or nowhere, strict=True)
+        odd |= {
+            i for i, told in enumerate(times) if i not in odd and usuals[i].says_otherwise(*told)
+        }
+    return odd
 
 
 def usual(
@@ -327,16 +234,15 @@ def usual(
     if date is None or julian is False or middle is False or airmass is False or place is False:
         return None
     ra, dec = place or (None, None)
-    return Usual(draft, steady, _Fields(date, airmass, ra, dec, julian, middle), temperature)
+    return Usual(draft, steady, Fields(date, airmass, ra, dec, julian, middle), temperature)
 
 
-def _parts(cards: Cards, keywords: tuple[str, ...]) -> list[slice]:
-    """Return where the cards of those keywords are that are there."""
-    starts = [cards.layout.at[keyword] - _VALUE for keyword in cards.present(keywords)]
-    return [slice(start, start + CARD) for start in starts]
+def _cards(cards: Cards, keywords: tuple[str, ...]) -> list[int]:
+    """Return where the cards of those keywords that are there begin."""
+    return [card_of(cards, keyword) for keyword in cards.present(keywords)]
 
 
-def _date(draft: Draft) -> _Field | None:
+def _date(draft: Draft) -> Field | None:
     present = draft.cards.present(DATE_KEYWORDS)
     if not present or "DATE-OBS" in present[1:]:  # of which the comment counts, too
         return None
@@ -344,36 +250,36 @@ def _date(draft: Draft) -> _Field | None:
     is_plain = (keyword, rule) == (present[0], "UTC") and doubt in (None, IN_FUTURE)
     if not is_plain or (draft.get("exptime_s") or 0.0) > _LONGEST_S:
         return None
-    return _field(draft.cards, present[0], _moment, _no)
+    return field(draft.cards, present[0], forms.moment, forms.no)
 
 
-def _julian(draft: Draft) -> _Field | Literal[False] | None:
+def _julian(draft: Draft) -> Field | Literal[False] | None:
     """Return where the Julian date stands; None where nowhere, False where not as usual."""
-    for keywords, parse in ((MJD_KEYWORDS, _mjd), (JD_KEYWORDS, _jd)):
+    for keywords, parse in ((MJD_KEYWORDS, forms.mjd), (JD_KEYWORDS, forms.jd)):
         present = draft.cards.present(keywords)
         if present:
-            return _field(draft.cards, present[0], _no, parse) or False
+            return field(draft.cards, present[0], forms.no, parse) or False
     return None
 
 
-def _middle(draft: Draft) -> _Field | Literal[False] | None:
+def _middle(draft: Draft) -> Field | Literal[False] | None:
     """Return where the middle is stated; None where nowhere, False where not as usual."""
     noted = draft.notes.get("mid_utc")
     if "DATE-AVG" not in draft.cards:
         return None if noted == _MIDDLE else False
     is_stated = noted == (*STATED_MIDDLE, None)
-    return (_field(draft.cards, "DATE-AVG", _moment, _no) or False) if is_stated else False
+    return (field(draft.cards, "DATE-AVG", forms.moment, forms.no) or False) if is_stated else False
 
 
-def _airmass_field(draft: Draft) -> _Field | Literal[False] | None:
+def _airmass_field(draft: Draft) -> Field | Literal[False] | None:
     """Return where the airmass stands; None where nowhere, False where not as usual."""
     present = draft.cards.present(AIRMASS_KEYWORDS)
     if not present:
         return None
-    return _field(draft.cards, present[0], _no, _airmass) or False
+    return field(draft.cards, present[0], forms.no, forms.airmass) or False
 
 
-def _place_fields(draft: Draft, writer: Writer) -> tuple[_Field, _Field] | Literal[False] | None:
+def _place_fields(draft: Draft, writer: Writer) -> tuple[Field, Field] | Literal[False] | None:
     """Return where the position stands; None where nowhere, False where not as usual."""
     cards = draft.cards
     pairs = [(ra_key, dec_key) for ra_key, dec_key, _ in writer.positions if ra_key in cards]
@@ -382,7 +288,7 @@ def _place_fields(draft: Draft, writer: Writer) -> tuple[_Field, _Field] | Liter
     ra_key, dec_key = pairs[0]
     if dec_key not in cards or draft.notes.get("ra_deg", ("",))[0] != ra_key:
         return False
-    in_number = _number_of_hours if counts_hours(cards, ra_key) else _around
-    ra = _field(cards, ra_key, _hours, in_number)
-    dec = _field(cards, dec_key, _upwards_in_fields, _upwards_in_degrees)
+    in_number = forms.number_of_hours if counts_hours(cards, ra_key) else forms.around
+    ra = field(cards, ra_key, forms.hours, in_number)
+    dec = field(cards, dec_key, forms.upwards_in_fields, forms.upwards_in_degrees)
     return False if ra is None or dec is None or draft.get("ra_deg") is None else (ra, dec)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from app.db import db, transaction
 from app.models import Frame
-from app.services.bulk_insert import bulk_insert
+from app.services.bulk_insert import Rows, bulk_insert
 
 VALUES: dict[str, Any] = {
     "path": "RAW/a.fits",
@@ -33,7 +33,9 @@ def insert(*rows: dict[str, Any]) -> None:
         connection = db.session.connection()
         own = tuple(VALUES)
         pairs = [({"binning_x": 2}, [row[name] for name in own]) for row in rows]
-        bulk_insert(Frame.__table__, connection.dialect, own).execute(connection, pairs)
+        bulk_insert(Frame.__table__, connection.dialect, own).execute(
+            connection, Rows.of(pairs, len(own))
+        )
 
 
 def frames() -> list[Frame]:
@@ -67,7 +69,9 @@ def test_rows_of_which_only_some_have_a_default_keep_what_each_has(app: Flask) -
         connection = db.session.connection()
         own = tuple(VALUES)
         pairs = [(s, [row[name] for name in own]) for s, row in zip(shared, rows, strict=True)]
-        bulk_insert(Frame.__table__, connection.dialect, own).execute(connection, pairs)
+        bulk_insert(Frame.__table__, connection.dialect, own).execute(
+            connection, Rows.of(pairs, len(own))
+        )
 
     assert [(f.ncombine, f.comment, f.unit, f.is_thin, f.counts) for f in frames()] == [
         (1, "", "adu", False, {}),
@@ -83,7 +87,7 @@ def test_default_a_row_says_nothing_of_is_not_put_back(app: Flask) -> None:
         row = ["RAW/a.fits", "a.fits", "bias", 4, 3]
         inserter = bulk_insert(Frame.__table__, connection.dialect, own)
         with pytest.raises(StatementError):
-            inserter.execute(connection, [({"unit": None}, row)])
+            inserter.execute(connection, Rows.of([({"unit": None}, row)], len(own)))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ def test_frame_of_a_file_that_is_not_there_is_refused_at_the_commit(app: Flask) 
         connection = db.session.connection()
         own = (*VALUES, "file_id")
         inserter = bulk_insert(Frame.__table__, connection.dialect, own)
-        inserter.execute(connection, [({}, [*VALUES.values(), 12345])])
+        inserter.execute(connection, Rows.of([({}, [*VALUES.values(), 12345])], len(own)))
         stored = len(connection.execute(select(Frame.id)).all())
 
     assert stored == 1

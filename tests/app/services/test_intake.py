@@ -241,9 +241,16 @@ def judged(raw: Path, *, series: bool) -> list[Outcome]:
     """Return how every file of RAW ends, told by its series or by all rules."""
     intake = Intake(raw, settle_s=0.0, now=utcnow())
     found = [seen for files in Walk(raw).files() for seen in files]
-    judge = intake.judge_series if series else intake.judge
     by_name = sorted(found, key=lambda seen: seen.path.rpartition("/")[2])  # camera by camera
-    return [outcome for seen in by_name for outcome in judge([(seen, None)])]
+    ends: list[Outcome] = []
+    for seen in by_name:
+        if series:
+            batch = intake.judge_series([(seen, None)])
+            batch.take_apart(lambda _taken: True)
+            ends += batch.outcomes
+        else:
+            ends += intake.judge([(seen, None)])
+    return ends
 
 
 def said(outcome: Outcome) -> tuple[object, ...]:

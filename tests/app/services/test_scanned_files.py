@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.db import db, transaction
 from app.models import Event, Frame, FrameParent, HeaderText, Proposal, ScannedFile
-from app.services import header_texts, origins, registration, scanned_files
+from app.services import frame_rows, header_texts, origins, registration
 from reduction import fitsio
 from reduction.frameinfo import FrameInfo
 from tests.app.services.rawfiles import (
@@ -219,7 +219,7 @@ def test_row_the_database_refuses_does_not_take_its_batch_with_it(
         too_much = {"nx": 2**70} if info.object_name == "b" else {}
         return steady._replace(columns={**steady.columns, **too_much})
 
-    monkeypatch.setattr(scanned_files, "steady_part", overflow)
+    monkeypatch.setattr(frame_rows, "steady_part", overflow)
 
     report = scan()
 

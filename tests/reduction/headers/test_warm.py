@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from reduction.cards import Cards, FileHeaders, HduHeader, changed_text
 from reduction.errors import BadFileError
-from reduction.filestart import FileStart
 from reduction.frameinfo import FrameInfo, Told
 from reduction.guard import LIMITS, scan_layout
 from reduction.headers import Series, translate
@@ -102,8 +101,8 @@ def told(raw: bytes) -> Told | None:
     except BadFileError:
         end = len(raw)
     status = os.stat_result((0, 0, 0, 0, 0, 0, end, 0, 0, 0))
-    start = FileStart.of(raw, status)
-    return None if start is None else Series((), None, NOW).tell(start, "a.fits")
+    runs = Series((), None, NOW).tell([(raw, status)], ["a.fits"])
+    return runs[0].told.one(0) if runs else None
 
 
 def whole(found: Told) -> str:

@@ -1,0 +1,191 @@
+"""Telling many files at once that differ from others before them in nothing but usual values."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from reduction.camera import CameraProfile, Observatory
+from reduction.cards import Cards
+from reduction.filestart import FileStart
+from reduction.frameinfo import FrameInfo, ToldColumns
+from reduction.guard import LIMITS, Limits, known_promise
+from reduction.headers.forms import Form
+from reduction.headers.kinds import name_says
+from reduction.headers.translate import purpose, wheres
+from reduction.headers.usual import A_DAY, Usual, tell_all
+from reduction.layouts import Layout, Plan, recent
+from reduction.remembered import recalled
+
+_FITS, _END_BYTES = b"SIMPLE  =", len(b"END")
+_MAX_ALIKE: Final = 1024  # combinations of kind, object, band, temperature in one layout
+_MovingCards = tuple[bytes, ...]
+
+
+class Run(NamedTuple):
+    """Files of one form, what is told of them a column each.
+
+    Attributes
+    ----------
+    places : sequence of int
+        Which of the files that were asked for.
+    layout : Layout
+        Of their headers, which are the only ones in them.
+    changes : list of str
+        What differs from the first header of the layout, as `FileHeaders.changes` has it.
+    digests : list of str
+        Of the headers, as `FileHeaders` has them.
+    told : ToldColumns
+        What `translate` would find.
+    """
+
+    places: Sequence[int]
+    layout: Layout
+    changes: list[str]
+    digests: list[str]
+    told: ToldColumns
+
+
+class Series:
+    """Tells the frames of files that differ from others before them in nothing but usual values.
+
+    What `translate` learned of their camera is used; it must have the same said of the site.
+
+    Parameters
+    ----------
+    profiles, site, now
+        As `translate` takes them.
+    limits : Limits
+        As the headers are read with.
+    """
+
+    __slots__ = ("_known", "_latest", "_limits", "_where")
+
+    def __init__(
+        self,
+        profiles: Sequence[CameraProfile],
+        site: Observatory | None,
+        now: datetime,
+        limits: Limits = LIMITS,
+    ) -> None:
+        self._where = wheres.of(profiles, site)
+        self._latest = now + A_DAY
+        self._limits = limits
+        self._known: dict[Plan, _Alike] = {}
+
+    def tell(self, starts: Sequence[FileStart | None], file_names: Sequence[str]) -> list[Run]:
+        """Tell what files hold; those in no run have to be read and translated by all rules.
+
+        Parameters
+        ----------
+        starts : sequence of FileStart or None
+            How the files begin; None is passed over.
+        file_names : sequence of str
+            Without their folders.
+        """
+        groups: dict[tuple[Plan, Form], list[_Member]] = {}
+        for place, (head, status), plan, cards in _matched(starts):
+            said = name_says(file_names[place])
+            alike = self._known.get(plan)
+            one = None if alike is None else alike.found.get((alike.pick(cards), said))
+            if one is None:
+                one = self._look_up(plan, cards, head, said)
+            if one is not None and status.st_size in one.sizes:
+                member = place, head, cards, one.usual, one.base
+                groups.setdefault((plan, one.usual.form), []).append(member)
+        runs = [self._run(plan, members) for (plan, _), members in groups.items()]
+        return [run for run in runs if run is not None]
+
+    def _run(self, plan: Plan, members: "Sequence[_Member]") -> Run | None:
+        """Tell files of one form but for those that say something in another way."""
+        places, heads, cards, usuals, bases = zip(*members, strict=True)
+        kept, told = tell_all(usuals, bases, heads, self._latest)
+        if len(kept) < len(members):
+            members = [members[i] for i in kept]
+            if not members:
+                return None
+            places, heads, cards, *_ = zip(*members, strict=True)
+        return Run(places, plan.layout, plan.changes_of(cards), _digests(plan, heads), told)
+
+    def _look_up(
+        self, plan: Plan, cards: _MovingCards, head: bytes, said: str | None
+    ) -> "_One | None":
+        """Find what was remembered of a header that says the same, and keep it by what it says."""
+        layout, changed = plan.layout, plan.changed(cards)
+        promise = known_promise(layout, changed, self._limits)
+        if promise is None:
+            return None
+        known = recalled(layout, changed, purpose(0, promise.shape, said, self._where))
+        usual: Usual | None = None if known is None else known.found.usual
+        header = Cards(head[: layout.n_bytes], known=(layout, changed))
+        base = None if usual is None else usual.base_of(header)
+        if known is None or usual is None or base is None:
+            return None
+        one = _One(promise.sizes, usual, base)
+        alike = self._known.get(plan)
+        watched = promise.read | known.read | usual.read_cards
+        if alike is None or not alike.watches(watched) or len(alike.found) >= _MAX_ALIKE:
+            before = frozenset() if alike is None else alike.watched
+            alike = self._known[plan] = _Alike(plan, watched | before)
+        alike.found[alike.pick(cards), said] = one
+        return one
+
+
+def _digests(plan: Plan, heads: Sequence[bytes]) -> list[str]:
+    """Return what `filestart.file_headers` has of files with one header, alike in its plan."""
+    alike, end = plan.n_alike, plan.layout.n_bytes + _END_BYTES
+    begun = hashlib.sha256(heads[0][:alike])
+    digests: list[str] = []
+    for head in heads:
+        digest = begun.copy()
+        digest.update(head[alike:end])
+        digests.append(digest.hexdigest())
+    return digests
+
+
+# Which file, its first bytes, the cards that may differ from others, and how it is told.
+_Member = tuple[int, bytes, _MovingCards, Usual, FrameInfo]
+
+
+def _matched(
+    starts: Sequence[FileStart | None],
+) -> Iterator[tuple[int, FileStart, Plan, _MovingCards]]:
+    """Compare the beginnings of files with headers met lately; yield those that have the form."""
+    plan: Plan | None = None
+    for place, start in enumerate(starts):
+        if start is None:
+            continue
+        head, _ = start
+        cards = None if plan is None else plan.match(head)  # most are as the one before
+        if plan is None or cards is None:
+            found = recent.match(head) if head.startswith(_FITS) else None
+            if found is None:
+                continue
+            plan, cards = found
+        yield place, start, plan, cards
+
+
+class _One(NamedTuple):
+    """What files have in common: the sizes they may have, and how they tell the rest."""
+
+    sizes: range
+    usual: Usual
+    base: FrameInfo
+
+
+class _Alike:
+    """What was found of headers, by those of the cards in which they may differ that matter."""
+
+    __slots__ = ("_plan", "found", "pick", "watched")
+
+    def __init__(self, plan: Plan, watched: frozenset[int]) -> None:
+        self.found: dict[tuple[object, str | None], _One] = {}
+        self._plan = plan
+        self.watched = watched
+        places = [k for k, i in enumerate(plan.numbers) if i in watched]
+        self.pick: Callable[[_MovingCards], object] = itemgetter(*places) if places else len
+
+    def watches(self, numbers: frozenset[int]) -> bool:
+        """Tell whether these cards are among those that are looked at."""
+        return self.watched.issuperset(numbers.intersection(self._plan.numbers))
