@@ -9,13 +9,13 @@ from reduction.cards import FileHeaders, HduHeader
 from reduction.guard import LIMITS, HduLayout, Limits, only_layout
 from reduction.layouts import recent
 
-_TO_READ = os.O_RDONLY | os.O_CLOEXEC
+_TO_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
-# A file's first bytes, and its status, taken after they were read.
+# A file's first bytes, and its status, asked before they were read.
 FileStart = tuple[bytes, os.stat_result]
 
 
-def read_start(path: str | Path) -> FileStart | None:
+def read_start(path: str | Path, folder: int | None = None) -> FileStart | None:
     """Read how a file begins, as far as the headers of those read lately go.
 
     Nothing of it has been believed yet: `reduction.headers.Series` sees that what it promises is
@@ -24,7 +24,9 @@ def read_start(path: str | Path) -> FileStart | None:
     Parameters
     ----------
     path : str or Path
-        Any file.
+        Any file; a pipe that lies there is not waited for.
+    folder : int or None
+        A folder's descriptor, from which a relative path is looked for.
 
     Returns
     -------
@@ -38,13 +40,12 @@ def read_start(path: str | Path) -> FileStart | None:
     """
     if not recent.n_bytes:
         return None
-    descriptor = os.open(path, _TO_READ)
+    descriptor = os.open(path, _TO_READ, dir_fd=folder)
     try:
-        head = os.pread(descriptor, recent.n_bytes, 0)
-        status = os.fstat(descriptor)  # after the reading: it tells whether that was in time
+        status = os.fstat(descriptor)  # before the reading: what changes then shows in the next
+        return os.pread(descriptor, recent.n_bytes, 0), status
     finally:
         os.close(descriptor)
-    return head, status
 
 
 def start_headers(start: FileStart, limits: Limits = LIMITS) -> FileHeaders | None:

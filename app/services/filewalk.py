@@ -1,4 +1,4 @@
-"""Walking the RAW tree: which files are there, told by one stat each and never by opening one."""
+"""Walking the RAW tree: which files are there, told by one stat each at most, none is opened."""
 
 import os
 import stat
@@ -45,6 +45,12 @@ class Seen(NamedTuple):
     problem: Problem | None = None
 
 
+class Unasked(NamedTuple):
+    """A regular file of which nothing is known: its status is asked once it is opened."""
+
+    path: str
+
+
 @dataclass(slots=True)
 class Walk:
     """One walk over a part of the RAW tree, and what it passed by.
@@ -67,17 +73,18 @@ class Walk:
     def __post_init__(self) -> None:
         self._real_root = os.path.realpath(self.root)
 
-    def files(self) -> Iterator[list[Seen]]:
+    def files(self) -> Iterator[list[Seen | Unasked]]:
         """Yield the files to look at, a folder at a time by name; links after the files.
 
         Nights follow each other so, and rows of what is alike come to lie beside each other.
         """
-        links: list[Seen] = []
+        links: list[Seen | Unasked] = []
         folders = [self.folder]
         while folders:
             here = folders.pop()
             below = f"{here}/" if here else ""
             images: list[os.DirEntry[str]] = []
+            new: list[os.DirEntry[str]] = []
             inner: list[str] = []
             with self._listing(here) as entries:
                 for entry in entries:
@@ -85,7 +92,7 @@ class Walk:
                     if name.startswith("."):
                         self.ignored += 1
                     elif name.endswith(_COMMONEST) and entry.is_file(follow_symlinks=False):
-                        images.append(entry)
+                        (new if self._is_new(below + name) else images).append(entry)
                     elif entry.is_dir(follow_symlinks=False):
                         inner.append(below + name)
                     elif entry.is_symlink():
@@ -96,8 +103,11 @@ class Walk:
                         self.ignored += 1
                 found = self._stats(below, images)
             folders += sorted(inner, reverse=True)
-            yield found
+            yield [*[Unasked(below + entry.name) for entry in new], *found]
         yield sorted(links, key=attrgetter("path"))
+
+    def _is_new(self, path: str) -> bool:
+        return path not in self.known and path.isprintable()  # others are shown by other names
 
     def says_nothing_of(self, path: str) -> bool:
         """Tell whether `path`, or a folder above it, could not be looked at."""
@@ -105,11 +115,8 @@ class Walk:
 
     def look(self, path: str) -> Seen | None:
         """Return one file as a walk would see it, None where it is no longer to be had."""
-        try:
-            status = (self.root / path).stat()
-        except OSError:
-            return None
-        return _seen(path, status) if self._holds(path) else None
+        seen = look(self.root, path)
+        return seen if seen is not None and self._holds(path) else None
 
     @contextmanager
     def _listing(self, folder: str) -> Iterator[list[os.DirEntry[str]]]:
@@ -156,7 +163,7 @@ class Walk:
                 del known[path]
                 self.untouched += 1
             else:
-                found.append(_seen(path, status))
+                found.append(seen_as(path, status))
         return found
 
     def _linked(self, path: str) -> Iterator[Seen]:
@@ -178,11 +185,11 @@ class Walk:
             return
         is_folder = status is not None and stat.S_ISDIR(status.st_mode)
         if (is_image or is_folder) and status is not None and not self._holds(path):
-            yield _seen(path, own, _LEADS_OUT)
+            yield seen_as(path, own, _LEADS_OUT)
         elif is_image and status is None:
-            yield _seen(path, own, _LEADS_NOWHERE)
+            yield seen_as(path, own, _LEADS_NOWHERE)
         elif is_image and status is not None and not is_folder:
-            yield _seen(path, status)
+            yield seen_as(path, status)
         else:
             self.ignored += 1
 
@@ -231,7 +238,23 @@ def shown(path: str) -> str:
     )
 
 
-def _seen(path: str, status: os.stat_result, problem: Problem | None = None) -> Seen:
+def look(root: Path, path: str) -> Seen | None:
+    """Return one file as a walk would see it, None where there is none."""
+    try:
+        return seen_as(path, (root / path).stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return Seen(path, 0, 0, 0, Problem("unreadable", cannot_be_read(error)))
+
+
+def cannot_be_read(error: OSError) -> str:
+    """Return what is said of a file the system does not give out."""
+    return f"It cannot be read: {error.strerror or error}."
+
+
+def seen_as(path: str, status: os.stat_result, problem: Problem | None = None) -> Seen:
+    """Return a file by its path relative to RAW, and its status."""
     if problem is None and not path.endswith(_COMMONEST) and not path.lower().endswith(_TAKEN):
         problem = _badly_packed(path)
     if problem is None and not stat.S_ISREG(status.st_mode):

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple
 from app.db import utcnow
 from app.models import FileState
 from app.services import cameras, settings
-from app.services.filewalk import Seen
+from app.services.filewalk import Seen, Unasked, cannot_be_read, look, seen_as
 from app.services.header_texts import NO_HEADER, KeptHeader
 from app.services.registration import clean
 from reduction import fitsio, headers
@@ -117,13 +118,14 @@ class Outcome:
         )
 
 
-Todo = Sequence[tuple[Seen, Known | None]]
+Todo = Sequence[tuple[Seen | Unasked, Known | None]]
+Found = Sequence[tuple[Seen, Known | None]]
 
 
 class Taken(NamedTuple):
     """Registered files, told all at once by what differs between them."""
 
-    found: Todo
+    found: Found
     run: headers.Run
 
     @property
@@ -161,7 +163,7 @@ class Batch:
 
     outcomes: list[Outcome] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
-    walked: list[Todo] = field(default_factory=list)
+    walked: list[Found] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.outcomes) + sum([len(taken.found) for taken in self.taken])
@@ -216,35 +218,47 @@ class Intake:
         self._go(outcomes, (self._admit, self._read, self._translate))
         return outcomes
 
-    def judge_series(self, found: Todo) -> "Batch":
-        """Do as `judge`, but tell at once all that are like others before them."""
-        starts = [self._start_of(seen) for seen, _ in found]
-        resting = [
-            None if start is None or _has_changed(seen, start[1]) else start
-            for (seen, _), start in zip(found, starts, strict=True)
-        ]
-        runs = self._series.tell(resting, [_name_of(seen) for seen, _ in found])
+    def judge_series(self, todo: Todo) -> "Batch":
+        """Do as `judge`, but tell at once all that are like others before them.
+
+        Files that went away are left out, unless they are known: these are missing.
+        """
+        found, starts = self._begin(todo)
+        runs = self._series.tell(starts, [_name_of(seen) for seen, _ in found])
         told = frozenset([place for run in runs for place in run.places])
-        outcomes: list[Outcome] = []
+        left: list[Outcome] = []
         for place in [place for place in range(len(found)) if place not in told]:
-            outcome = Outcome(*found[place])
-            outcome.start = starts[place]
-            outcomes.append(outcome)
-        self._go(outcomes, (self._admit, _check_start, self._read, self._translate))
-        batch = Batch(
-            outcomes, [Taken([found[place] for place in run.places], run) for run in runs]
-        )
+            left.append(Outcome(*found[place]))
+            left[-1].start = starts[place]
+        self._go(left, (self._admit, self._read, self._translate))
+        taken = [Taken([found[place] for place in run.places], run) for run in runs]
+        batch = Batch(left, taken, [found])
         batch.take_apart(Taken.is_known)
         return batch
 
-    def _start_of(self, seen: Seen) -> FileStart | None:
-        """Return how a file begins; None where it has to be looked at alone, whatever ails it."""
-        if seen.problem is not None or seen.mtime_ns > self._rested_ns:
-            return None
-        try:
-            return fitsio.read_start(f"{self._root}/{seen.path}")
-        except OSError:
-            return None
+    def _begin(self, todo: Todo) -> tuple[Found, list[FileStart | None]]:
+        """Read how files begin; what has to be looked at alone, whatever ails it, has no start.
+
+        Their status is that of before: a change while they are read shows at the next scan.
+        """
+        found: list[tuple[Seen, Known | None]] = []
+        starts: list[FileStart | None] = []
+        with _opened(self.raw) as folder:
+            for asked, known in todo:
+                start = None if folder is None else _start_of(asked, folder)
+                seen = self._ask(asked, known) if start is None else seen_as(asked.path, start[1])
+                if seen is not None:
+                    found.append((seen, known))
+                    starts.append(start if seen.mtime_ns <= self._rested_ns else None)
+        return found, starts
+
+    def _ask(self, asked: Seen | Unasked, known: Known | None) -> Seen | None:
+        if isinstance(asked, Seen):
+            return asked
+        seen = look(self.raw, asked.path)
+        if seen is None and known is not None:  # gone: that it is missing is for `_take` to find
+            return Seen(known.path, known.size, known.mtime_ns, 0)
+        return seen
 
     def _go(self, outcomes: Iterable[Outcome], steps: Iterable[_Step]) -> Iterable[Outcome]:
         """Take every step with all files; return those that passed them.
@@ -268,8 +282,7 @@ class Intake:
         except FileNotFoundError:
             outcome.become(FileState.MISSING, "", "")
         except OSError as error:
-            reason = f"It cannot be read: {error.strerror or error}."
-            outcome.become(FileState.QUARANTINED, "unreadable", reason)
+            outcome.become(FileState.QUARANTINED, "unreadable", cannot_be_read(error))
         except ReductionError as error:
             self._refuse(outcome, error)
         except _UNFORESEEN:
@@ -317,19 +330,34 @@ class Intake:
             outcome.become(FileState.QUARANTINED, code, clean(str(error)))
 
 
-def _check_start(outcome: Outcome) -> None:
-    if outcome.start is not None:
-        _check_unchanged(outcome, outcome.start[1])
+@contextmanager
+def _opened(folder: Path) -> Iterator[int | None]:
+    """Open a folder for what lies in it to be found from there; None where that fails."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _start_of(asked: Seen | Unasked, folder: int) -> FileStart | None:
+    if isinstance(asked, Seen) and asked.problem is not None:
+        return None
+    try:
+        return fitsio.read_start(asked.path, folder)
+    except OSError:
+        return None
 
 
 def _check_unchanged(outcome: Outcome, now: os.stat_result) -> None:
-    """Let a file wait that is not the one the walk saw, or has grown since."""
-    if _has_changed(outcome.seen, now):
+    """Let a file wait that is not the one that was seen, or has grown since."""
+    seen = outcome.seen
+    if (now.st_size, now.st_mtime_ns, now.st_ino) != (seen.size, seen.mtime_ns, seen.inode):
         outcome.become(FileState.WAITING, "changing", "It changed while it was read.")
-
-
-def _has_changed(seen: Seen, now: os.stat_result) -> bool:
-    return (now.st_size, now.st_mtime_ns, now.st_ino) != seen[1:4]
 
 
 def _name_of(seen: Seen) -> str:

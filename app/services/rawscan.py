@@ -20,7 +20,7 @@ from app.errors import UnavailableError
 from app.models import FileState, ScannedFile
 from app.paths import RAW_PREFIX
 from app.services import events, identity, scanned_files
-from app.services.filewalk import KnownRow, Seen, Walk, is_gone
+from app.services.filewalk import KnownRow, Seen, Unasked, Walk, is_gone
 from app.services.intake import Batch, Intake, Known, Outcome, Todo, is_settled
 from app.services.scanned_files import Books
 from app.wording import counted
@@ -180,15 +180,15 @@ class Scan:
     def _look(self) -> Todo:
         """Walk the folder; return what has to be read, and leave in `_known` what was not seen."""
         self.progress(0.0, "looking")
-        todo: list[tuple[Seen, Known | None]] = []
+        todo: list[tuple[Seen | Unasked, Known | None]] = []
         settled: list[str] = []
         for files in self._walk.files():
             self._pulse()
-            new: list[tuple[Seen, Known | None]] = []
+            new: list[tuple[Seen | Unasked, Known | None]] = []
             for seen in self._wanted(files):
                 row = self._known.pop(seen.path, None)
                 before = None if row is None else Known(*row, self._waiting.get(seen.path))
-                if before is None or self.again or not is_settled(seen, before):
+                if before is None or self._is_asked_for(seen, before):
                     new.append((seen, before))
                 else:
                     settled.append(before.state)
@@ -197,7 +197,10 @@ class Scan:
         self.report.counts[REGISTERED] += self._walk.untouched
         return todo
 
-    def _wanted(self, files: list[Seen]) -> list[Seen]:
+    def _is_asked_for(self, seen: Seen | Unasked, before: Known) -> bool:
+        return self.again or isinstance(seen, Unasked) or not is_settled(seen, before)
+
+    def _wanted(self, files: list[Seen | Unasked]) -> list[Seen | Unasked]:
         return [seen for seen in files if self._is_wanted(seen.path)] if self.contains else files
 
     def _pulse(self) -> None:
@@ -290,7 +293,7 @@ class Scan:
 
     def _adopt_orphans(self) -> None:
         """Take duplicates up again whose original is gone or has become another file."""
-        todo: list[tuple[Seen, Known | None]] = []
+        todo: list[tuple[Seen | Unasked, Known | None]] = []
         for file in identity.orphans():
             if (seen := self._walk.look(file.path)) is not None:
                 todo.append((seen, _known(file)))
@@ -365,7 +368,7 @@ def _count_known() -> int:
     return db.session.scalar(query) or 0
 
 
-def _path_of(item: tuple[Seen, Known | None]) -> str:
+def _path_of(item: tuple[Seen | Unasked, Known | None]) -> str:
     return item[0].path
 
 

@@ -4,12 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from app.services.filewalk import Seen, Walk, is_gone, shown
+from app.services.filewalk import Seen, Unasked, Walk, is_gone, look, shown
 
 
 def walked(root: Path, folder: str = "") -> tuple[dict[str, Seen], Walk]:
     walk = Walk(root, folder)
-    return {seen.path: seen for files in walk.files() for seen in files}, walk
+    seen = [look(root, one.path) if isinstance(one, Unasked) else one for one in found_by(walk)]
+    return {one.path: one for one in seen if one is not None}, walk
+
+
+def found_by(walk: Walk) -> list[Seen | Unasked]:
+    return [one for files in walk.files() for one in files]
 
 
 @pytest.fixture
@@ -186,3 +191,32 @@ def test_what_cannot_be_looked_at_is_not_gone(root: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "lstat", stale)
 
     assert not is_gone(root / "nothing.fits")
+
+
+def test_file_nothing_is_known_of_is_not_asked_for_its_status(root: Path) -> None:
+    for name in ("new.fits", "new.fit", "known.fits"):
+        (root / name).touch()
+    known = {"known.fits": (1, "known.fits", 5, 5, "registered", "")}
+
+    found = {one.path: one for one in found_by(Walk(root, known=known))}
+
+    assert {path: isinstance(one, Unasked) for path, one in found.items()} == {
+        "new.fits": True,
+        "new.fit": False,
+        "known.fits": False,
+    }
+
+
+def test_file_whose_status_the_system_does_not_give_is_said_to_be_unreadable(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a.fits").touch()
+
+    def fail(path: Path, **_: bool) -> os.stat_result:
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "stat", fail)
+    seen = look(root, "a.fits")
+
+    assert seen is not None
+    assert seen.problem == ("unreadable", "It cannot be read: Input/output error.")

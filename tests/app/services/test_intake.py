@@ -15,7 +15,7 @@ from astropy.io import fits
 from app.db import db, transaction, utcnow
 from app.models import FileState, User
 from app.services import registration, settings
-from app.services.filewalk import Walk
+from app.services.filewalk import Unasked, Walk, look
 from app.services.intake import Intake, Outcome
 from reduction import fitsio, headers
 from reduction.layouts import forget_layouts
@@ -192,29 +192,40 @@ def start_series(raw: Path) -> None:
     scan()
 
 
-def test_file_of_a_series_that_is_written_to_while_it_is_read_waits(
-    raw: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_before", [True, False])
+def test_file_of_a_series_that_is_written_to_while_it_is_read_is_read_by_the_next_scan(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, *, is_before: bool
 ) -> None:
     start_series(raw)
     path = store(raw / "a.fits", WHOLE)
+    later = fits_bytes(DATE_OBS="2025-11-20T21:00:00")
     real = os.pread
 
     def read_while_it_is_written(descriptor: int, n_bytes: int, offset: int) -> bytes:
+        if is_before:
+            store(path, later, age_s=5000)
         found = real(descriptor, n_bytes, offset)
-        store(path, WHOLE, age_s=5000)
+        store(path, later, age_s=5000)
         return found
 
-    with monkeypatch.context() as growing:
-        growing.setattr(os, "pread", read_while_it_is_written)
-        growing.setattr(fitsio, "read_headers", lambda path, **_: pytest.fail(f"{path} is odd"))
+    with monkeypatch.context() as changing:
+        changing.setattr(os, "pread", read_while_it_is_written)
+        changing.setattr(fitsio, "read_headers", lambda path, **_: pytest.fail(f"{path} is odd"))
         scan()
 
-    assert state_of("a.fits") == ("waiting", "changing")
+    assert (frame_of("a.fits").start_utc == LATER) == is_before
+    assert file_of("a.fits").mtime_ns != path.stat().st_mtime_ns
     scan()
     assert state_of("a.fits") == ("registered", "")
+    assert frame_of("a.fits").start_utc == LATER
+    assert file_of("a.fits").mtime_ns == path.stat().st_mtime_ns
+    assert scan().changes == []
 
 
-def test_file_of_a_series_exchanged_before_it_is_read_waits(
+LATER = datetime(2025, 11, 20, 21, tzinfo=UTC)
+
+
+def test_file_of_a_series_exchanged_before_it_is_read_is_the_other(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_series(raw)
@@ -222,34 +233,79 @@ def test_file_of_a_series_exchanged_before_it_is_read_waits(
     other = store(raw / "b.part", fits_bytes(DATE_OBS="2025-11-20T21:00:00"))
     real = fitsio.read_start
 
-    def read_after_it_was_exchanged(file: str) -> object:
-        times = path.stat()
+    def read_after_it_was_exchanged(file: str, folder: int) -> object:
         other.replace(path)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        return real(file)
+        return real(file, folder)
 
     with monkeypatch.context() as exchanging:
         exchanging.setattr(fitsio, "read_start", read_after_it_was_exchanged)
         scan()
-    assert state_of("a.fits") == ("waiting", "changing")
 
+    assert frame_of("a.fits").start_utc == LATER
+    assert file_of("a.fits").mtime_ns == path.stat().st_mtime_ns
+    assert scan().changes == []
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_file_of_a_series_that_goes_away_before_it_is_read_is_not_registered(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, *, is_known: bool
+) -> None:
+    start_series(raw)
+    path = store(raw / "a.fits", WHOLE)
+    if is_known:
+        scan()
+    real = fitsio.read_start
+
+    def gone(file: str, folder: int) -> object:
+        path.unlink(missing_ok=True)
+        return real(file, folder)
+
+    monkeypatch.setattr(fitsio, "read_start", gone)
+    report = scan(again=True)
+
+    if is_known:
+        assert state_of("a.fits") == ("missing", "missing")
+        assert [(c.path, c.state) for c in report.changes if c.path == "a.fits"] == [
+            ("a.fits", "missing")
+        ]
+    else:
+        assert "a.fits" not in {c.path for c in report.changes}
+        assert len(all_frames()) == 4
+
+
+def test_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_series(raw)
+    path = store(raw / "a.fits", WHOLE)
+    real = fitsio.read_start
+
+    def piped(file: str, folder: int) -> object:
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        return real(file, folder)
+
+    monkeypatch.setattr(fitsio, "read_start", piped)
     scan()
-    assert frame_of("a.fits").start_utc == datetime(2025, 11, 20, 21, tzinfo=UTC)
+
+    assert state_of("a.fits") == ("quarantined", "not_a_file")
 
 
 def judged(raw: Path, *, series: bool) -> list[Outcome]:
     """Return how every file of RAW ends, told by its series or by all rules."""
     intake = Intake(raw, settle_s=0.0, now=utcnow())
-    found = [seen for files in Walk(raw).files() for seen in files]
+    asked = [one for files in Walk(raw).files() for one in files]
+    seen = [look(raw, one.path) if isinstance(one, Unasked) else one for one in asked]
+    found = [one for one in seen if one is not None]
     by_name = sorted(found, key=lambda seen: seen.path.rpartition("/")[2])  # camera by camera
     ends: list[Outcome] = []
-    for seen in by_name:
+    for one in by_name:
         if series:
-            batch = intake.judge_series([(seen, None)])
+            batch = intake.judge_series([(one, None)])
             batch.take_apart(lambda _taken: True)
             ends += batch.outcomes
         else:
-            ends += intake.judge([(seen, None)])
+            ends += intake.judge([(one, None)])
     return ends
 
 
@@ -355,7 +411,7 @@ def test_unreadable_file_is_quarantined_and_tried_again(
     real = os.open
 
     def refuse(path: Any, flags: int, *more: Any, **options: Any) -> int:
-        if str(path).endswith("/a.fits"):
+        if Path(path).name == "a.fits":
             raise PermissionError(13, "Permission denied", path)
         return real(path, flags, *more, **options)
 
@@ -378,9 +434,9 @@ def test_file_that_goes_away_before_it_is_read_leaves_nothing(
     path = store(raw / "a.fits", WHOLE)
     real = fitsio.read_start
 
-    def gone(file: str) -> object:
-        path.unlink()
-        return real(file)
+    def gone(file: str, folder: int) -> object:
+        path.unlink(missing_ok=True)
+        return real(file, folder)
 
     monkeypatch.setattr(fitsio, "read_start", gone)
 

@@ -48,7 +48,7 @@ def test_unchanged_tree_is_neither_opened_nor_asked_for_file_by_file(
     store(raw / "bad.fits", b"text" * 1000)
     store(raw / "copy.fits", (raw / "night" / "000.fits").read_bytes())
     first = scan()
-    monkeypatch.setattr(fitsio, "read_start", lambda path: pytest.fail(f"{path} was opened"))
+    monkeypatch.setattr(fitsio, "read_start", lambda path, _: pytest.fail(f"{path} was opened"))
     statements: list[str] = []
     event.listen(
         db.engine, "before_cursor_execute", lambda _c, _u, text, *_: statements.append(text)
@@ -68,9 +68,9 @@ def test_only_what_is_new_is_read(raw: Path, monkeypatch: pytest.MonkeyPatch) ->
     opened: list[str] = []
     real = fitsio.read_start
 
-    def note(path: str) -> object:
+    def note(path: str, folder: int) -> object:
         opened.append(Path(path).name)
-        return real(path)
+        return real(path, folder)
 
     monkeypatch.setattr(fitsio, "read_start", note)
 
