@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import chain, compress
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, Column, Connection, Date, Dialect, Table, insert
 from sqlalchemy.exc import StatementError
@@ -15,6 +15,7 @@ _Converter = Callable[[Any], Any]
 _Pair = tuple[tuple[Any, ...], tuple[Any, ...]]  # its own values, and those it shares
 _NO_ITEMS = "{}"  # most of the time
 _TOGETHER = 10  # rows of one statement, where the database is told them one by one
+_LARGEST, _LONGEST = 2**63 - 1, 200  # number, and characters, that stand in a statement
 _TWO = [f"{number:02d}" for number in range(60)]  # as digits of a clock
 
 
@@ -70,8 +71,7 @@ class BulkInsert:
         self._converters = {column.name: _converter(column, dialect) for column in columns}
         # Of JSON the same object comes again and again, and takes the longest.
         self._written_alike = {c.name for c in columns if isinstance(c.type, JSON)}
-        self._fixed = self._fixed_defaults() if dialect.positional else {}
-        self._texts: dict[tuple[tuple[str, ...], int], str] = {}
+        self._texts: dict[tuple[str, ...], str] = {}
 
     def execute(self, connection: Connection, rows: Rows) -> None:
         """Insert rows.
@@ -81,66 +81,72 @@ class BulkInsert:
         StatementError
             If a value is not one of its column.
         """
+        if not rows.shared:
+            return
         try:
-            names, pairs = self._parameters(rows)
-            whole = len(pairs) // _TOGETHER * _TOGETHER if self._dialect.positional else 0
-            self._insert(connection, names, pairs[:whole], _TOGETHER)
-            self._insert(connection, names, pairs[whole:], 1)
+            told = self._told(rows)
+            whole = len(told.pairs) // _TOGETHER * _TOGETHER if self._dialect.positional else 0
+            self._insert(connection, told, told.pairs[:whole], _TOGETHER)
+            self._insert(connection, told, told.pairs[whole:], 1)
         except (AttributeError, TypeError, ValueError) as error:  # of a conversion, or the driver
             raise StatementError(str(error), None, None, error) from error
 
     def _insert(
-        self, connection: Connection, names: tuple[str, ...], pairs: Sequence[_Pair], n_rows: int
+        self, connection: Connection, told: "_Told", pairs: Sequence[_Pair], n_rows: int
     ) -> None:
         parameters: list[Any] = [
             tuple(chain.from_iterable(chain.from_iterable(pairs[i : i + n_rows])))
             for i in range(0, len(pairs), n_rows)
         ]
-        if not self._dialect.positional:
-            parameters = [dict(zip(names, values, strict=True)) for values in parameters]
-        if parameters:
-            connection.exec_driver_sql(self._text(names, n_rows), parameters)
+        if not parameters:
+            return
+        if self._dialect.positional:
+            connection.exec_driver_sql(self._statement(told, n_rows), parameters)
+        else:
+            named = [dict(zip(told.names, values, strict=True)) for values in parameters]
+            connection.exec_driver_sql(self._compiled(told.names), named)
 
-    def _text(self, names: tuple[str, ...], n_rows: int) -> str:
-        text = self._texts.get((names, n_rows))
+    def _compiled(self, names: tuple[str, ...]) -> str:
+        text = self._texts.get(names)
         if text is None:
-            text = self._texts[names, n_rows] = self._statement(names, n_rows)
+            made = insert(self._table).inline()
+            text = str(made.compile(dialect=self._dialect, column_keys=names))
+            self._texts[names] = text
         return text
 
-    def _statement(self, names: Sequence[str], n_rows: int) -> str:
+    def _statement(self, told: "_Told", n_rows: int) -> str:
         """Return the INSERT of some rows; of several, one that fails leaves those before it.
 
         The transaction goes with them. To be able to take them back alone, SQLite would copy every
         page that they change, which takes longer than to look for the page of each row anew.
         """
-        if not self._dialect.positional:
-            made = insert(self._table).inline()
-            return str(made.compile(dialect=self._dialect, column_keys=names))
-        untold = {name: value for name, value in self._fixed.items() if name not in names}
         # SQLAlchemy would put the columns in the table's order.
         quote = self._dialect.identifier_preparer.quote
-        columns = ", ".join(map(quote, (*names, *untold)))
-        marks = ", ".join([*"?" * len(names), *map(_literal, untold.values())])
+        columns = ", ".join(map(quote, (*told.names, *told.alike)))
+        marks = ", ".join([*"?" * len(told.names), *map(_literal, told.alike.values())])
         several = " OR FAIL" if n_rows > 1 else ""
         values = ", ".join([f"({marks})"] * n_rows)
         return f"INSERT{several} INTO {quote(self._table.name)} ({columns}) VALUES {values}"
 
-    def _fixed_defaults(self) -> dict[str, int | str]:
-        """Return the defaults that never change, as the driver has them.
-
-        They stand in the statement itself where all rows have them, as most columns of a new
-        frame: to hand each over with each row takes as long as an index.
-        """
-        fixed = [c for c in self._shared if _is_fixed(c)]
-        values = {c.name: self._converted(c.name, {c.name: _default(c)}) for c in fixed}
-        return {name: value for name, value in values.items() if isinstance(value, int | str)}
-
-    def _parameters(self, rows: Rows) -> tuple[tuple[str, ...], list[_Pair]]:
-        """Return the columns that have to be handed over, and their values in two parts a row."""
-        shared, shares = self._shares(rows.shared)
+    def _told(self, rows: Rows) -> "_Told":
+        """Return what has to be handed over of rows, and what stands in the statement itself."""
         named = zip(self._own_names, rows.own, strict=True)
-        own = zip(*[self._column(name, values) for name, values in named], strict=True)
-        return (*self._own_names, *shared), [*zip(own, shares, strict=True)]
+        own = {name: self._column(name, values) for name, values in named}
+        shares = self._shares(rows.shared)
+        names = [column.name for column in self._shared]
+        shared = dict(zip(names, zip(*shares.values(), strict=True), strict=True))
+        is_many = self._dialect.positional and len(rows.shared) >= _TOGETHER
+        columns = own | shared
+        alike = {name: one[0] for name, one in columns.items() if _is_alike(one, is_many=is_many)}
+        is_told = [name not in alike for name in shared]
+        told = {key: tuple(compress(share, is_told)) for key, share in shares.items()}
+        left = [values for name, values in own.items() if name not in alike]
+        own_rows = zip(*left, strict=True) if left else [()] * len(rows.shared)
+        return _Told(
+            tuple([name for name in columns if name not in alike]),
+            [*zip(own_rows, [told[id(one)] for one in rows.shared], strict=True)],
+            {name: value for name, value in alike.items() if value is not None},
+        )
 
     def _column(self, name: str, values: Sequence[Any]) -> Sequence[Any]:
         """Return a column's values as the driver takes them."""
@@ -153,20 +159,11 @@ class BulkInsert:
         made = {key: convert(value) for key, value in known.items()}
         return [made[id(value)] for value in values]
 
-    def _shares(
-        self, rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[Iterable[str], list[tuple[Any, ...]]]:
-        """Return the shared columns in which any row is not as a statement has it, and the values.
-
-        Left out of the statement, a column is empty.
-        """
+    def _shares(self, rows: Sequence[Mapping[str, Any]]) -> dict[int, tuple[Any, ...]]:
+        """Return the values of the shared columns, by the id of the mapping that has them."""
         defaults = {column.name: _default(column) for column in self._shared}
         known = {id(shared): shared for shared in rows}
-        shares = {key: self._share(defaults, shared) for key, shared in known.items()}
-        columns = zip(defaults, zip(*shares.values(), strict=True), strict=True)
-        told = [any(value != self._fixed.get(name) for value in values) for name, values in columns]
-        shares = {key: tuple(compress(share, told)) for key, share in shares.items()}
-        return compress(defaults, told), [shares[id(shared)] for shared in rows]
+        return {key: self._share(defaults, shared) for key, shared in known.items()}
 
     def _share(self, defaults: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[Any, ...]:
         values = {**defaults, **shared}
@@ -179,20 +176,50 @@ class BulkInsert:
         return values[name] if convert is None else convert(values[name])
 
 
+class _Told(NamedTuple):
+    """Rows as a statement takes them.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The columns handed over.
+    pairs : list
+        Their values, for each row its own and those it shares.
+    alike : mapping
+        By column what all rows have: it stands in the statement. To hand a value over with each
+        row takes as long as an index.
+    """
+
+    names: tuple[str, ...]
+    pairs: list[_Pair]
+    alike: Mapping[str, int | str]
+
+
 @lru_cache(maxsize=8)
 def bulk_insert(table: Table, dialect: Dialect, own: tuple[str, ...] = ()) -> BulkInsert:
     """Return the INSERT into a table, made once for a database; `own` differ between all rows."""
     return BulkInsert(table, dialect, own)
 
 
+def _is_alike(values: Sequence[Any], *, is_many: bool) -> bool:
+    """Tell whether all rows have the same, which a statement can say; of few, if it is nothing.
+
+    A number with a fraction is handed over: SQLite might read another one.
+    """
+    first = values[0]
+    if first is not None and not (is_many and _has_literal(first)):
+        return False
+    return bool(values[-1] == first) and values.count(first) == len(values)
+
+
+def _has_literal(value: object) -> bool:
+    if type(value) is int:
+        return abs(value) <= _LARGEST
+    return type(value) is str and value.isprintable() and len(value) <= _LONGEST
+
+
 def _literal(value: int | str) -> str:
-    return str(int(value)) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
-
-
-def _is_fixed(column: Column[Any]) -> bool:
-    """Tell whether a column has a default that is always the same: no time, say."""
-    default: Any = column.default
-    return default is not None and (default.is_scalar or isinstance(column.type, JSON))
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
 
 
 def _default(column: Column[Any]) -> Any:  # noqa: ANN401 - of any type

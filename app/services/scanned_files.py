@@ -320,9 +320,8 @@ def _descendants(frame: Frame, roles: Sequence[str] = ()) -> list[Frame]:
 
 
 def _insert(model: type[Base], rows: Rows, own: tuple[str, ...]) -> None:
-    if rows.shared:
-        connection = db.session.connection()
-        bulk_insert(model.__table__, connection.dialect, own).execute(connection, rows)
+    connection = db.session.connection()
+    bulk_insert(model.__table__, connection.dialect, own).execute(connection, rows)
 
 
 def _publish(nights: set[date | None]) -> None:

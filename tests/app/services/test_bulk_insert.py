@@ -31,7 +31,7 @@ VALUES: dict[str, Any] = {
 def insert(*rows: dict[str, Any]) -> None:
     with transaction():
         connection = db.session.connection()
-        own = tuple(VALUES)
+        own = tuple(rows[0] if rows else VALUES)
         pairs = [({"binning_x": 2}, [row[name] for name in own]) for row in rows]
         bulk_insert(Frame.__table__, connection.dialect, own).execute(
             connection, Rows.of(pairs, len(own))
@@ -158,3 +158,50 @@ def test_value_that_is_not_of_its_column_is_refused_and_stores_nothing(
         insert(VALUES, {**VALUES, "path": "RAW/b.fits", **bad})
 
     assert frames() == []
+
+
+@pytest.mark.parametrize("n_rows", [1, 10, 25])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("comment", "it's 'fine'; -- ?"),
+        ("comment", "\u00e4\u2013\u03b1"),
+        ("comment", "two\nlines"),
+        ("comment", "x" * 1000),
+        ("comment", ""),
+        ("size", 2**63 - 1),
+        ("size", -1),
+        ("exptime_s", None),
+        ("ra_deg", 0.1 + 0.2),
+        ("ra_deg", 5e-324),
+        ("is_valid", True),
+        ("notes", ["'", '"']),
+    ],
+)
+def test_value_all_rows_have_is_stored_as_it_is(
+    app: Flask, name: str, value: Any, n_rows: int
+) -> None:
+    insert(*({**VALUES, name: value, "path": f"RAW/{i}.fits"} for i in range(n_rows)))
+
+    assert [getattr(frame, name) for frame in frames()] == [value] * n_rows
+
+
+def test_number_the_database_cannot_hold_is_refused_of_many_rows_too(app: Flask) -> None:
+    with pytest.raises((StatementError, OverflowError)):
+        insert(*({**VALUES, "size": 2**63, "path": f"RAW/{i}.fits"} for i in range(12)))
+
+    assert frames() == []
+
+
+def test_no_rows_are_no_trouble(app: Flask) -> None:
+    insert()
+
+    assert frames() == []
+
+
+def test_value_that_only_looks_the_same_in_all_rows_is_stored_of_each(app: Flask) -> None:
+    marks = ["" if i % 5 else "odd" for i in range(1, 21)]
+    rows = ({**VALUES, "comment": m, "path": f"RAW/{i}.fits"} for i, m in enumerate(marks))
+    insert(*rows)
+
+    assert [frame.comment for frame in frames()] == marks
