@@ -10,9 +10,30 @@ from reduction.guard import LIMITS, HduLayout, Limits, only_layout
 from reduction.layouts import recent
 
 _TO_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_UNMARKED = getattr(os, "O_NOATIME", 0)  # or the disk notes of each file when it was read
 
 # A file's first bytes, and its status, asked before they were read.
 FileStart = tuple[bytes, os.stat_result]
+
+
+class _Opener:
+    """Opens files so that their reading leaves no mark on the disk, where it is allowed."""
+
+    __slots__ = ("_flags",)
+
+    def __init__(self) -> None:
+        self._flags = _TO_READ | _UNMARKED
+
+    def open(self, path: str | Path, folder: int | None) -> int:
+        try:
+            return os.open(path, self._flags, dir_fd=folder)
+        except PermissionError:
+            descriptor = os.open(path, _TO_READ, dir_fd=folder)
+        self._flags = _TO_READ  # these files are another user's, who alone may ask for that
+        return descriptor
+
+
+_opener = _Opener()
 
 
 def read_start(path: str | Path, folder: int | None = None) -> FileStart | None:
@@ -40,7 +61,7 @@ def read_start(path: str | Path, folder: int | None = None) -> FileStart | None:
     """
     if not recent.n_bytes:
         return None
-    descriptor = os.open(path, _TO_READ, dir_fd=folder)
+    descriptor = _opener.open(path, folder)
     try:
         status = os.fstat(descriptor)  # before the reading: what changes then shows in the next
         return os.pread(descriptor, recent.n_bytes, 0), status

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from app.db import utcnow
 from app.models import FileState
 from app.services import cameras, settings
-from app.services.filewalk import Seen, Unasked, cannot_be_read, look, seen_as
+from app.services.filewalk import Seen, Unasked, cannot_be_read, look
 from app.services.header_texts import NO_HEADER, KeptHeader
 from app.services.registration import clean
 from reduction import fitsio, headers
@@ -140,7 +140,7 @@ class Taken(NamedTuple):
 
     def is_known(self) -> bool:
         """Tell whether the database has any of them."""
-        return any(known is not None for _, known in self.found)
+        return [known for _, known in self.found] != [None] * len(self.found)
 
     def outcomes(self) -> list[Outcome]:
         """Return how each of them ended."""
@@ -224,7 +224,7 @@ class Intake:
         Files that went away are left out, unless they are known: these are missing.
         """
         found, starts = self._begin(todo)
-        runs = self._series.tell(starts, [_name_of(seen) for seen, _ in found])
+        runs = self._series.tell(starts, [seen.path.rpartition("/")[2] for seen, _ in found])
         told = frozenset([place for run in runs for place in run.places])
         left: list[Outcome] = []
         for place in [place for place in range(len(found)) if place not in told]:
@@ -246,7 +246,11 @@ class Intake:
         with _opened(self.raw) as folder:
             for asked, known in todo:
                 start = None if folder is None else _start_of(asked, folder)
-                seen = self._ask(asked, known) if start is None else seen_as(asked.path, start[1])
+                if start is None:
+                    seen = self._ask(asked, known)
+                else:
+                    now = start[1]
+                    seen = Seen(asked.path, now.st_size, now.st_mtime_ns, now.st_ino)
                 if seen is not None:
                     found.append((seen, known))
                     starts.append(start if seen.mtime_ns <= self._rested_ns else None)
@@ -309,12 +313,9 @@ class Intake:
     def _translate(self, outcome: Outcome) -> None:
         file, outcome.headers = outcome.headers, _NO_HEADERS
         outcome.header = KeptHeader.of(file)
+        name = outcome.seen.path.rpartition("/")[2]
         outcome.infos = headers.translate(
-            file,
-            file_name=_name_of(outcome.seen),
-            profiles=self.profiles,
-            site=self.site,
-            now=self.now,
+            file, file_name=name, profiles=self.profiles, site=self.site, now=self.now
         )
         outcome.exposures = [Told.of(info) for info in outcome.infos]
         _check_unchanged(outcome, os.stat(f"{self._root}/{outcome.seen.path}"))  # noqa: PTH116 - a Path takes as long
@@ -345,12 +346,12 @@ def _opened(folder: Path) -> Iterator[int | None]:
 
 
 def _start_of(asked: Seen | Unasked, folder: int) -> FileStart | None:
-    if isinstance(asked, Seen) and asked.problem is not None:
-        return None
-    try:
-        return fitsio.read_start(asked.path, folder)
-    except OSError:
-        return None
+    if isinstance(asked, Unasked) or asked.problem is None:
+        try:
+            return fitsio.read_start(asked.path, folder)
+        except OSError:
+            pass
+    return None
 
 
 def _check_unchanged(outcome: Outcome, now: os.stat_result) -> None:
@@ -358,10 +359,6 @@ def _check_unchanged(outcome: Outcome, now: os.stat_result) -> None:
     seen = outcome.seen
     if (now.st_size, now.st_mtime_ns, now.st_ino) != (seen.size, seen.mtime_ns, seen.inode):
         outcome.become(FileState.WAITING, "changing", "It changed while it was read.")
-
-
-def _name_of(seen: Seen) -> str:
-    return seen.path.rpartition("/")[2]
 
 
 _YOUNG: Final = "It was written a moment ago and may still be growing."

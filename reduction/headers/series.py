@@ -1,7 +1,8 @@
 """Telling many files at once that differ from others before them in nothing but usual values."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -11,7 +12,6 @@ from reduction.cards import Cards
 from reduction.filestart import FileStart
 from reduction.frameinfo import FrameInfo, ToldColumns
 from reduction.guard import LIMITS, Limits, known_promise
-from reduction.headers.forms import Form
 from reduction.headers.kinds import name_says
 from reduction.headers.translate import purpose, wheres
 from reduction.headers.usual import A_DAY, Usual, tell_all
@@ -84,29 +84,48 @@ class Series:
         file_names : sequence of str
             Without their folders.
         """
-        groups: dict[tuple[Plan, Form], list[_Member]] = {}
-        for place, (head, status), plan, cards in _matched(starts):
-            said = name_says(file_names[place])
-            alike = self._known.get(plan)
-            one = None if alike is None else alike.found.get((alike.pick(cards), said))
-            if one is None:
-                one = self._look_up(plan, cards, head, said)
-            if one is not None and status.st_size in one.sizes:
-                member = place, head, cards, one.usual, one.base
-                groups.setdefault((plan, one.usual.form), []).append(member)
-        runs = [self._run(plan, members) for (plan, _), members in groups.items()]
+        runs: list[Run | None] = []
+        for plan, files in _matched(starts).items():
+            said = [name_says(file_names[place]) for place in files.places]
+            ones = self._ones(plan, files, said)
+            for form in {one.usual.form for one in ones if one is not None}:
+                kept = [
+                    i
+                    for i, one in enumerate(ones)
+                    if one is not None
+                    and one.usual.form is form
+                    and files.statuses[i].st_size in one.sizes
+                ]
+                told = [one for one in map(ones.__getitem__, kept) if one is not None]
+                runs.append(self._run(plan, files.some(kept), told))
         return [run for run in runs if run is not None]
 
-    def _run(self, plan: Plan, members: "Sequence[_Member]") -> Run | None:
+    def _ones(
+        self, plan: Plan, files: "_Files", said: Sequence[str | None]
+    ) -> "Sequence[_One | None]":
+        """Return for each file what it has in common with others, None where that is not known."""
+        alike = self._known.get(plan)
+        if alike is None:
+            ones: list[_One | None] = [None] * len(said)
+        else:
+            keys = zip(map(alike.pick, files.cards), said, strict=True)
+            ones = [*map(alike.found.get, keys)]
+        if None in ones:
+            for i, one in enumerate(ones):
+                ones[i] = one or self._look_up(plan, files.cards[i], files.heads[i], said[i])
+        return ones
+
+    def _run(self, plan: Plan, files: "_Files", ones: "Sequence[_One]") -> Run | None:
         """Tell files of one form but for those that say something in another way."""
-        places, heads, cards, usuals, bases = zip(*members, strict=True)
-        kept, told = tell_all(usuals, bases, heads, self._latest)
-        if len(kept) < len(members):
-            members = [members[i] for i in kept]
-            if not members:
-                return None
-            places, heads, cards, *_ = zip(*members, strict=True)
-        return Run(places, plan.layout, plan.changes_of(cards), _digests(plan, heads), told)
+        if not ones:
+            return None
+        usuals, bases = [one.usual for one in ones], [one.base for one in ones]
+        kept, told = tell_all(usuals, bases, files.heads, self._latest)
+        files = files.some(kept)
+        if not kept:
+            return None
+        changes, digests = plan.changes_of(files.cards), _digests(plan, files.heads)
+        return Run(files.places, plan.layout, changes, digests, told)
 
     def _look_up(
         self, plan: Plan, cards: _MovingCards, head: bytes, said: str | None
@@ -144,26 +163,43 @@ def _digests(plan: Plan, heads: Sequence[bytes]) -> list[str]:
     return digests
 
 
-# Which file, its first bytes, the cards that may differ from others, and how it is told.
-_Member = tuple[int, bytes, _MovingCards, Usual, FrameInfo]
+class _Files(NamedTuple):
+    """Files of one plan: which, their first bytes, status and cards that may differ from others."""
+
+    places: list[int]
+    heads: list[bytes]
+    statuses: list[os.stat_result]
+    cards: list[_MovingCards]
+
+    def some(self, kept: Sequence[int]) -> "_Files":
+        """Return those at some of the places."""
+        if len(kept) == len(self.places):
+            return self
+        return _Files._make([[column[i] for i in kept] for column in self])
 
 
-def _matched(
-    starts: Sequence[FileStart | None],
-) -> Iterator[tuple[int, FileStart, Plan, _MovingCards]]:
-    """Compare the beginnings of files with headers met lately; yield those that have the form."""
+def _matched(starts: Sequence[FileStart | None]) -> dict[Plan, _Files]:
+    """Compare the beginnings of files with headers met lately; return those that have the form."""
+    found: dict[Plan, _Files] = {}
     plan: Plan | None = None
     for place, start in enumerate(starts):
         if start is None:
             continue
-        head, _ = start
+        head, status = start
         cards = None if plan is None else plan.match(head)  # most are as the one before
         if plan is None or cards is None:
-            found = recent.match(head) if head.startswith(_FITS) else None
-            if found is None:
+            match = recent.match(head) if head.startswith(_FITS) else None
+            if match is None:
                 continue
-            plan, cards = found
-        yield place, start, plan, cards
+            plan, cards = match
+        files = found.get(plan)
+        if files is None:
+            files = found[plan] = _Files([], [], [], [])
+        files.places.append(place)
+        files.heads.append(head)
+        files.statuses.append(status)
+        files.cards.append(cards)
+    return found
 
 
 class _One(NamedTuple):

@@ -78,13 +78,16 @@ class Usual:
         The numbers of the cards that `base_of` looks at.
     half : timedelta
         Of the exposure.
+    doubts, doubts_of_future : mapping
+        What is doubted of a frame, and of one from the future.
     since_noon : timedelta
         How far local noon lies behind 0 h UTC.
     """
 
     __slots__ = (
         "_bases", "_exptime_s", "_notes", "_notes_of_future", "_steady", "_temperature",
-        "_temperature_cards", "_temperature_notes", "form", "half", "read_cards", "since_noon",
+        "_temperature_cards", "_temperature_notes", "doubts", "doubts_of_future", "form", "half",
+        "read_cards", "since_noon",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +103,8 @@ class Usual:
         keyword, rule, _ = draft.notes["start_utc"]
         told = (draft.notes | {"start_utc": (keyword, rule, why)} for why in (None, IN_FUTURE))
         self._notes, self._notes_of_future = [_Noted.of(notes, steady) for notes in told]
+        self.doubts = self._notes.all_doubts
+        self.doubts_of_future = self._notes_of_future.all_doubts
         self._exptime_s: float = steady.get("exptime_s") or 0.0
         self.half = timedelta(seconds=self._exptime_s / 2)
         self.since_noon = since_noon(steady.get("longitude_deg") or 0.0)
@@ -119,7 +124,7 @@ class Usual:
         if not kept:
             return None
         one = told.one(0)
-        notes = self._notes if one.doubts is self._notes.all_doubts else self._notes_of_future
+        notes = self._notes if one.doubts is self.doubts else self._notes_of_future
         own = {name: getattr(one, name) for name in _OWN}
         own["origins"] = Origins(cards.raw, notes.notes, notes.doubts)
         return base.with_own(own)
@@ -145,10 +150,6 @@ class Usual:
         if julian is not None and not agrees(start, julian, self._exptime_s):
             return True
         return middle is not None and not start <= middle <= start + A_DAY
-
-    def doubts(self, *, in_future: bool) -> Mapping[str, str]:
-        """Return what is doubted of a frame."""
-        return (self._notes_of_future if in_future else self._notes).all_doubts
 
 
 def tell_all(
@@ -186,7 +187,7 @@ def tell_all(
         start_utc=start or (),
         mid_utc=middle or [at + one.half for at, one in timed],
         night=[(at - one.since_noon).date() for at, one in timed],
-        doubts=[one.doubts(in_future=at > latest) for at, one in timed],
+        doubts=[one.doubts if at <= latest else one.doubts_of_future for at, one in timed],
     )
 
 
