@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sqlalchemy import Row, bindparam, func, or_, select
+from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import aliased
 
 from app.db import db
@@ -52,7 +52,7 @@ class Comparison:
         registered = [o for o in batch.outcomes if o.state is _REGISTERED]
         digests = [outcome.header_digest for outcome in registered]
         digests += [digest for taken in batch.taken for digest in taken.run.digests]
-        twins = _known_twins(digests, _known_ids(registered))
+        twins = _known_twins(set(digests), _known_ids(registered))
         again = {digest for _, digest in twins} | _repeated(digests)
         batch.take_apart(lambda taken: not again.isdisjoint(taken.run.digests))
         registered = [o for o in batch.outcomes if o.state is _REGISTERED]
@@ -138,9 +138,9 @@ class Comparison:
                 outcome.content_sha256 = row.sha256 or ""
 
 
-# Made once: to make it takes as long as to ask it. It leaves the states to us: SQLite would take
-# their index for it, and go through all files there are.
-_TWINS: Final = (
+# As text: to put thousands of digests into a statement takes SQLAlchemy as long as to look them
+# up. It leaves the states to us: SQLite would take their index for it, and go through all files.
+_FILES: Final = str(
     select(
         ScannedFile.size,
         ScannedFile.header_digest,
@@ -151,15 +151,19 @@ _TWINS: Final = (
         ScannedFile.state,
         ScannedFile.code,
     )
-    .where(ScannedFile.header_digest.in_(bindparam("digests", expanding=True)))
-    .order_by(ScannedFile.id)
 )
 
 
-def _known_twins(digests: Iterable[str], own: Set[int]) -> dict[_Key, list[Twin]]:
+def _known_twins(digests: Set[str], own: Set[int]) -> dict[_Key, list[Twin]]:
     """Return stored files whose headers are among some; those with `own` ids are left out."""
+    if not digests:
+        return {}
+    connection = db.session.connection()
+    mark = "?" if connection.dialect.positional else "%s"
+    marks = ", ".join([mark] * len(digests))
+    query = f"{_FILES} WHERE header_digest IN ({marks}) ORDER BY id"
     twins: dict[_Key, list[Twin]] = {}
-    for row in db.session.execute(_TWINS, {"digests": [*set(digests)]}):
+    for row in connection.exec_driver_sql(query, tuple(digests)):
         if row.id not in own and row.state in _HAS_CONTENT and row.code != MOVED:
             twin = Twin(row.id, row.path, row.mtime_ns, row.content_sha256)
             twins.setdefault((row.size, row.header_digest), []).append(twin)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -184,15 +185,13 @@ class Scan:
         settled: list[str] = []
         for files in self._walk.files():
             self._pulse()
-            new: list[tuple[Seen | Unasked, Known | None]] = []
-            for seen in self._wanted(files):
+            for seen in sorted(self._wanted(files), key=attrgetter("path")):
                 row = self._known.pop(seen.path, None)
                 before = None if row is None else Known(*row, self._waiting.get(seen.path))
                 if before is None or self._is_asked_for(seen, before):
-                    new.append((seen, before))
+                    todo.append((seen, before))
                 else:
                     settled.append(before.state)
-            todo += sorted(new, key=_path_of)
         self.report.counts.update(settled)
         self.report.counts[REGISTERED] += self._walk.untouched
         return todo
@@ -366,10 +365,6 @@ def _require_same(root: Path, mounted: Mounted) -> None:
 def _count_known() -> int:
     query = select(func.count()).where(ScannedFile.state != FileState.MISSING)
     return db.session.scalar(query) or 0
-
-
-def _path_of(item: tuple[Seen | Unasked, Known | None]) -> str:
-    return item[0].path
 
 
 def _known(file: ScannedFile) -> Known:

@@ -361,10 +361,10 @@ def test_known_files_of_the_same_headers_are_found_by_these_alone(raw: Path) -> 
     with statements() as found:
         scan()
 
-    plan = plan_of(found, "scanned_files.header_digest IN")
+    plan = plan_of(found, "WHERE header_digest IN")
     steps = [step for step in plan if "scanned_files" in step]
     assert [step.split(" (")[0] for step in steps] == [
         "SEARCH scanned_files USING INDEX ix_scanned_files_header_digest"
     ]
-    _, values = next(one for one in found if "scanned_files.header_digest IN" in one[0])
+    _, values = next(one for one in found if "WHERE header_digest IN" in one[0])
     assert len(values) > 1

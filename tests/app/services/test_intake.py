@@ -17,7 +17,7 @@ from app.models import FileState, User
 from app.services import registration, settings
 from app.services.filewalk import Unasked, Walk, look
 from app.services.intake import Intake, Outcome
-from reduction import fitsio, headers
+from reduction import filestart, fitsio, headers
 from reduction.layouts import forget_layouts
 from tests.app.services.rawfiles import (
     BLOCK,
@@ -223,6 +223,29 @@ def test_file_of_a_series_that_is_written_to_while_it_is_read_is_read_by_the_nex
 
 
 LATER = datetime(2025, 11, 20, 21, tzinfo=UTC)
+
+
+def test_files_of_another_user_are_read_though_their_time_of_access_is_theirs(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_series(raw)
+    for number in range(3):
+        store(raw / f"{number}.fits", fits_bytes(DATE_OBS=f"2025-11-20T23:0{number}:00"))
+    real, refused = os.open, []
+
+    def refuse(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if flags & os.O_NOATIME:
+            refused.append(path)
+            raise PermissionError(1, "Operation not permitted", path)
+        return real(path, flags, *more, **options)
+
+    monkeypatch.setattr(filestart, "_opener", filestart._Opener())
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(fitsio, "read_headers", lambda path, **_: pytest.fail(f"{path} is odd"))
+    scan()
+
+    assert refused == ["0.fits"]  # others are not tried so any more
+    assert len(all_frames()) == 7
 
 
 def test_file_of_a_series_exchanged_before_it_is_read_is_the_other(

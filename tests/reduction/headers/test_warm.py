@@ -1,5 +1,6 @@
 """Whatever changes in a camera's headers: read warm, they say what they say when read cold."""
 
+import hashlib
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from reduction.cards import Cards, FileHeaders, HduHeader, changed_text
 from reduction.errors import BadFileError
+from reduction.filestart import FileStart
 from reduction.frameinfo import FrameInfo, Told
 from reduction.guard import LIMITS, scan_layout
 from reduction.headers import Series, translate
@@ -94,15 +96,23 @@ def read(raw: bytes) -> FileHeaders:
     return FileHeaders((HduHeader(0, hdus[0].cards, hdus[0].shape or (20, 30)),), "")
 
 
-def told(raw: bytes) -> Told | None:
-    """Return what a whole file with this header is by its series alone."""
+def start(raw: bytes) -> FileStart:
+    """How a whole file with this header begins."""
     try:
         end = scan_layout(Bytes(raw), LIMITS, "a.fits")[0].end
     except BadFileError:
         end = len(raw)
-    status = os.stat_result((0, 0, 0, 0, 0, 0, end, 0, 0, 0))
-    runs = Series((), None, NOW).tell([(raw, status)], ["a.fits"])
-    return runs[0].told.one(0) if runs else None
+    return raw, os.stat_result((0, 0, 0, 0, 0, 0, end, 0, 0, 0))
+
+
+def told(*raws: bytes) -> dict[int, tuple[Told, str, str]]:
+    """Return what files are by their series alone, the text of their headers and its digest."""
+    runs = Series((), None, NOW).tell([*map(start, raws)], ["a.fits"] * len(raws))
+    return {
+        place: (run.told.one(i), changed_text(run.layout.text, run.changes[i]), run.digests[i])
+        for run in runs
+        for i, place in enumerate(run.places)
+    }
 
 
 def whole(found: Told) -> str:
@@ -135,12 +145,21 @@ def check(text: str, series: list[list[tuple[int, str]]]) -> None:
         assert repr(translated(raw)) == info
         assert file.text == told_text
         assert kept is None or changed_text(kept[0].text, kept[1]) == told_text
+    for place, found in told(*headers, *reversed(headers)).items():
+        check_told((*headers, *reversed(headers))[place], found)
     for raw in headers:
-        found, alone = told(raw), translated(raw)
-        assert found is None or (
-            isinstance(alone, list)
-            and whole(found) == repr((replace(alone[0], origins={}), alone[0].doubts))
-        )
+        if raw_told := told(raw):
+            check_told(raw, raw_told[0])
+
+
+def check_told(raw: bytes, found: tuple[Told, str, str]) -> None:
+    """See that a file told with others is what it is alone."""
+    alone, (file,) = translated(raw), read(raw).hdus
+    one, text, digest = found
+    assert isinstance(alone, list)
+    assert whole(one) == repr((replace(alone[0], origins={}), alone[0].doubts))
+    assert text == read(raw).text
+    assert digest == hashlib.sha256(file.cards.raw_bytes + b"END").hexdigest()
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -161,6 +180,35 @@ def test_the_same_holds_of_every_real_header(
     check(texts[sorted(texts)[choice % len(texts)]], series)
 
 
+def test_frames_of_a_series_keep_their_own_values_beside_odd_ones() -> None:
+    """Of many read at once some are odd: each of the others is told what its own header says."""
+
+    def frame(number: int, form: str) -> bytes:
+        at = f"2025-11-20T{number // 60:02}:{number % 60:02}:00.5"
+        text = OURS.replace(
+            "2025-11-20T23:00:00.5", at if form != "date" else "tomorrow evening.5xxx"
+        )
+        band = "RV"[number % 2]
+        text = text.replace("'R       '", f"'{band}       '").replace("1.2", f"1.{number % 10}")
+        if form == "airmass":
+            text = text.replace(f" 1.{number % 10}", " high")
+        return header_bytes(text.splitlines())
+
+    forget_layouts()
+    for number in range(6):
+        translated(frame(number, ""))
+    forms = ["" if i % 7 else ("date", "airmass", "cut")[i // 7 % 3] for i in range(60)]
+    raws = [frame(i, form) for i, form in enumerate(forms)]
+    raws = [raw[:400] if form == "cut" else raw for raw, form in zip(raws, forms, strict=True)]
+
+    found = told(*raws)
+
+    assert sorted(found) == [i for i, form in enumerate(forms) if not form]
+    for place, one in found.items():
+        check_told(raws[place], one)
+        assert one[0].start_utc == datetime(2025, 11, 20, place // 60, place % 60, 0, 500_000, UTC)
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(days=st.lists(st.integers(1, 28), min_size=4, max_size=8))
 def test_series_is_told_once_its_form_is_known(days: list[int]) -> None:
@@ -172,7 +220,6 @@ def test_series_is_told_once_its_form_is_known(days: list[int]) -> None:
         translated(on(20))
 
     for day in days:
-        found = told(on(day))
-        assert found is not None
+        found, _, _ = told(on(day))[0]
         assert found.start_utc == datetime(2025, 11, day, 23, 0, 0, 500_000, UTC)
         assert (found.base.kind, found.base.temp_c, found.airmass) == ("science", -20.0, 1.2)
