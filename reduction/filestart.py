@@ -10,6 +10,7 @@ from reduction.guard import LIMITS, HduLayout, Limits, only_layout
 from reduction.layouts import recent
 
 _TO_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _UNMARKED = getattr(os, "O_NOATIME", 0)  # or the disk notes of each file when it was read
 
 # A file's first bytes, and its status, asked before they were read.
@@ -19,54 +20,65 @@ FileStart = tuple[bytes, os.stat_result]
 class _Opener:
     """Opens files so that their reading leaves no mark on the disk, where it is allowed."""
 
-    __slots__ = ("_flags",)
+    __slots__ = ("flags",)
 
     def __init__(self) -> None:
-        self._flags = _TO_READ | _UNMARKED
+        self.flags = _TO_READ | _UNMARKED
 
-    def open(self, path: str | Path, folder: int | None) -> int:
-        try:
-            return os.open(path, self._flags, dir_fd=folder)
-        except PermissionError:
-            descriptor = os.open(path, _TO_READ, dir_fd=folder)
-        self._flags = _TO_READ  # these files are another user's, who alone may ask for that
+    def open_plainly(self, path: str, folder: int) -> int:
+        """Open a file where it was refused, as others of the same user from now on."""
+        descriptor = os.open(path, _TO_READ, dir_fd=folder)
+        self.flags = _TO_READ  # only a file's owner may leave no mark
         return descriptor
 
 
 _opener = _Opener()
 
 
-def read_start(path: str | Path, folder: int | None = None) -> FileStart | None:
-    """Read how a file begins, as far as the headers of those read lately go.
+def read_starts(root: str | Path, paths: Sequence[str | None]) -> list[FileStart | None]:
+    """Read how files begin, as far as the headers of those read lately go.
 
     Nothing of it has been believed yet: `reduction.headers.Series` sees that what it promises is
     what was found right in another.
 
     Parameters
     ----------
-    path : str or Path
-        Any file; a pipe that lies there is not waited for.
-    folder : int or None
-        A folder's descriptor, from which a relative path is looked for.
+    root : str or Path
+        A folder.
+    paths : sequence of str or None
+        Any files in it; None is passed over, and a pipe that lies there is not waited for.
 
     Returns
     -------
-    FileStart or None
-        None where no header was read lately.
-
-    Raises
-    ------
-    OSError
-        Where the file cannot be read.
+    list of FileStart or None
+        For each path; `read_headers` has to look at those that are None, whatever ails them.
     """
+    nothing: list[FileStart | None] = [None] * len(paths)
     if not recent.n_bytes:
-        return None
-    descriptor = _opener.open(path, folder)
+        return nothing
     try:
-        status = os.fstat(descriptor)  # before the reading: what changes then shows in the next
-        return os.pread(descriptor, recent.n_bytes, 0), status
+        folder = os.open(root, _FOLDER)
+    except OSError:
+        return nothing
+    try:
+        return [None if path is None else _read_start(path, folder) for path in paths]
     finally:
-        os.close(descriptor)
+        os.close(folder)
+
+
+def _read_start(path: str, folder: int) -> FileStart | None:
+    try:
+        try:
+            descriptor = os.open(path, _opener.flags, dir_fd=folder)
+        except PermissionError:
+            descriptor = _opener.open_plainly(path, folder)
+        try:
+            status = os.fstat(descriptor)  # before the reading: what changes then shows later
+            return os.pread(descriptor, recent.n_bytes, 0), status
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return None
 
 
 def start_headers(start: FileStart, limits: Limits = LIMITS) -> FileHeaders | None:

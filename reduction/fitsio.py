@@ -14,7 +14,7 @@ import numpy.typing as npt
 from reduction.cards import Cards, FileHeaders, HduHeader, ProductCard
 from reduction.errors import BadFileError
 from reduction.exposure import Exposure, RawPlane
-from reduction.filestart import FileStart, file_headers, read_start, start_headers
+from reduction.filestart import FileStart, file_headers, read_starts, start_headers
 from reduction.fitswrite import bytes_sum
 from reduction.frameinfo import FrameInfo
 from reduction.guard import LIMITS, HduLayout, Limits, Source, only_layout, scan_layout
@@ -37,7 +37,7 @@ __all__ = [
     "read_headers",
     "read_image",
     "read_product",
-    "read_start",
+    "read_starts",
     "start_headers",
     "stage_product",
     "write_product",

@@ -4,7 +4,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -243,17 +242,16 @@ class Intake:
         """
         found: list[tuple[Seen, Known | None]] = []
         starts: list[FileStart | None] = []
-        with _opened(self.raw) as folder:
-            for asked, known in todo:
-                start = None if folder is None else _start_of(asked, folder)
-                if start is None:
-                    seen = self._ask(asked, known)
-                else:
-                    now = start[1]
-                    seen = Seen(asked.path, now.st_size, now.st_mtime_ns, now.st_ino)
-                if seen is not None:
-                    found.append((seen, known))
-                    starts.append(start if seen.mtime_ns <= self._rested_ns else None)
+        begun = fitsio.read_starts(self.raw, [_readable(asked) for asked, _ in todo])
+        for (asked, known), start in zip(todo, begun, strict=True):
+            if start is None:
+                seen = self._ask(asked, known)
+            else:
+                now = start[1]
+                seen = Seen(asked.path, now.st_size, now.st_mtime_ns, now.st_ino)
+            if seen is not None:
+                found.append((seen, known))
+                starts.append(start if seen.mtime_ns <= self._rested_ns else None)
         return found, starts
 
     def _ask(self, asked: Seen | Unasked, known: Known | None) -> Seen | None:
@@ -331,27 +329,8 @@ class Intake:
             outcome.become(FileState.QUARANTINED, code, clean(str(error)))
 
 
-@contextmanager
-def _opened(folder: Path) -> Iterator[int | None]:
-    """Open a folder for what lies in it to be found from there; None where that fails."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        yield None
-        return
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _start_of(asked: Seen | Unasked, folder: int) -> FileStart | None:
-    if isinstance(asked, Unasked) or asked.problem is None:
-        try:
-            return fitsio.read_start(asked.path, folder)
-        except OSError:
-            pass
-    return None
+def _readable(asked: Seen | Unasked) -> str | None:
+    return None if isinstance(asked, Seen) and asked.problem is not None else asked.path
 
 
 def _check_unchanged(outcome: Outcome, now: os.stat_result) -> None:

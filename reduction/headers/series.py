@@ -166,10 +166,10 @@ def _digests(plan: Plan, heads: Sequence[bytes]) -> list[str]:
 class _Files(NamedTuple):
     """Files of one plan: which, their first bytes, status and cards that may differ from others."""
 
-    places: list[int]
-    heads: list[bytes]
-    statuses: list[os.stat_result]
-    cards: list[_MovingCards]
+    places: Sequence[int]
+    heads: Sequence[bytes]
+    statuses: Sequence[os.stat_result]
+    cards: Sequence[_MovingCards]
 
     def some(self, kept: Sequence[int]) -> "_Files":
         """Return those at some of the places."""
@@ -179,26 +179,25 @@ class _Files(NamedTuple):
 
 
 def _matched(starts: Sequence[FileStart | None]) -> dict[Plan, _Files]:
-    """Compare the beginnings of files with headers met lately; return those that have the form."""
+    """Compare the beginnings of files with headers met lately; return those that have the form.
+
+    Most are as the one before, so that a plan is tried with all that are left.
+    """
     found: dict[Plan, _Files] = {}
-    plan: Plan | None = None
-    for place, start in enumerate(starts):
-        if start is None:
+    left = [(place, *start) for place, start in enumerate(starts) if start is not None]
+    while left:
+        _, head, _ = left[0]
+        match = recent.match(head) if head.startswith(_FITS) else None
+        if match is None:
+            del left[0]
             continue
-        head, status = start
-        cards = None if plan is None else plan.match(head)  # most are as the one before
-        if plan is None or cards is None:
-            match = recent.match(head) if head.startswith(_FITS) else None
-            if match is None:
-                continue
-            plan, cards = match
-        files = found.get(plan)
-        if files is None:
-            files = found[plan] = _Files([], [], [], [])
-        files.places.append(place)
-        files.heads.append(head)
-        files.statuses.append(status)
-        files.cards.append(cards)
+        plan, _ = match
+        all_cards = [plan.match(head) for _, head, _ in left]
+        fitting = [one for one, cards in zip(left, all_cards, strict=True) if cards is not None]
+        left = [one for one, cards in zip(left, all_cards, strict=True) if cards is None]
+        places, heads, statuses = zip(*fitting, strict=True)
+        cards = [one for one in all_cards if one is not None]
+        found[plan] = _Files(places, heads, statuses, cards)
     return found
 
 

@@ -254,14 +254,14 @@ def test_file_of_a_series_exchanged_before_it_is_read_is_the_other(
     start_series(raw)
     path = store(raw / "a.fits", WHOLE)
     other = store(raw / "b.part", fits_bytes(DATE_OBS="2025-11-20T21:00:00"))
-    real = fitsio.read_start
+    real = fitsio.read_starts
 
-    def read_after_it_was_exchanged(file: str, folder: int) -> object:
+    def read_after_it_was_exchanged(root: Path, paths: list[str]) -> object:
         other.replace(path)
-        return real(file, folder)
+        return real(root, paths)
 
     with monkeypatch.context() as exchanging:
-        exchanging.setattr(fitsio, "read_start", read_after_it_was_exchanged)
+        exchanging.setattr(fitsio, "read_starts", read_after_it_was_exchanged)
         scan()
 
     assert frame_of("a.fits").start_utc == LATER
@@ -277,13 +277,13 @@ def test_file_of_a_series_that_goes_away_before_it_is_read_is_not_registered(
     path = store(raw / "a.fits", WHOLE)
     if is_known:
         scan()
-    real = fitsio.read_start
+    real = fitsio.read_starts
 
-    def gone(file: str, folder: int) -> object:
+    def gone(root: Path, paths: list[str]) -> object:
         path.unlink(missing_ok=True)
-        return real(file, folder)
+        return real(root, paths)
 
-    monkeypatch.setattr(fitsio, "read_start", gone)
+    monkeypatch.setattr(fitsio, "read_starts", gone)
     report = scan(again=True)
 
     if is_known:
@@ -301,14 +301,14 @@ def test_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
 ) -> None:
     start_series(raw)
     path = store(raw / "a.fits", WHOLE)
-    real = fitsio.read_start
+    real = fitsio.read_starts
 
-    def piped(file: str, folder: int) -> object:
+    def piped(root: Path, paths: list[str]) -> object:
         path.unlink(missing_ok=True)
         os.mkfifo(path)
-        return real(file, folder)
+        return real(root, paths)
 
-    monkeypatch.setattr(fitsio, "read_start", piped)
+    monkeypatch.setattr(fitsio, "read_starts", piped)
     scan()
 
     assert state_of("a.fits") == ("quarantined", "not_a_file")
@@ -455,13 +455,13 @@ def test_file_that_goes_away_before_it_is_read_leaves_nothing(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = store(raw / "a.fits", WHOLE)
-    real = fitsio.read_start
+    real = fitsio.read_starts
 
-    def gone(file: str, folder: int) -> object:
+    def gone(root: Path, paths: list[str]) -> object:
         path.unlink(missing_ok=True)
-        return real(file, folder)
+        return real(root, paths)
 
-    monkeypatch.setattr(fitsio, "read_start", gone)
+    monkeypatch.setattr(fitsio, "read_starts", gone)
 
     report = scan()
 

@@ -48,7 +48,7 @@ def test_unchanged_tree_is_neither_opened_nor_asked_for_file_by_file(
     store(raw / "bad.fits", b"text" * 1000)
     store(raw / "copy.fits", (raw / "night" / "000.fits").read_bytes())
     first = scan()
-    monkeypatch.setattr(fitsio, "read_start", lambda path, _: pytest.fail(f"{path} was opened"))
+    monkeypatch.setattr(fitsio, "read_starts", lambda _, paths: pytest.fail(f"{paths} were opened"))
     statements: list[str] = []
     event.listen(
         db.engine, "before_cursor_execute", lambda _c, _u, text, *_: statements.append(text)
@@ -66,13 +66,13 @@ def test_only_what_is_new_is_read(raw: Path, monkeypatch: pytest.MonkeyPatch) ->
     fill(raw, 5)
     scan()
     opened: list[str] = []
-    real = fitsio.read_start
+    real = fitsio.read_starts
 
-    def note(path: str, folder: int) -> object:
-        opened.append(Path(path).name)
-        return real(path, folder)
+    def note(root: Path, paths: list[str]) -> object:
+        opened.extend(Path(path).name for path in paths)
+        return real(root, paths)
 
-    monkeypatch.setattr(fitsio, "read_start", note)
+    monkeypatch.setattr(fitsio, "read_starts", note)
 
     store(raw / "night" / "new.fits", fits_bytes(OBJECT="new"))
     report = scan()
