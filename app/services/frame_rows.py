@@ -12,7 +12,7 @@ from app.paths import RAW_PREFIX
 from app.services import proposal_code
 from app.services.cameras import CameraBook
 from app.services.header_texts import HeaderBook
-from app.services.intake import Outcome, Taken
+from app.services.outcomes import Outcome, Taken
 from app.services.registration import (
     OWN,
     SeriesPart,

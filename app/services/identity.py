@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from app.db import db
 from app.models import FileState, Frame, ScannedFile
 from app.services.filewalk import is_gone
-from app.services.intake import Batch, Outcome
+from app.services.outcomes import Batch, Outcome
 from reduction import fitsio
 
 MOVED: Final = "moved"

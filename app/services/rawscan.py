@@ -22,7 +22,8 @@ from app.models import FileState, ScannedFile
 from app.paths import RAW_PREFIX
 from app.services import events, identity, scanned_files
 from app.services.filewalk import KnownRow, Seen, Unasked, Walk, is_gone
-from app.services.intake import Batch, Intake, Known, Outcome, Todo, is_settled
+from app.services.intake import Intake, is_settled
+from app.services.outcomes import Batch, Known, Outcome, Todo
 from app.services.scanned_files import Books
 from app.wording import counted
 

@@ -20,7 +20,7 @@ from app.services.frame_rows import (
     FrameRows,
 )
 from app.services.identity import MOVED
-from app.services.intake import Batch, Outcome
+from app.services.outcomes import Batch, Outcome
 
 __all__ = ["Books", "mark_missing", "pass_on_proposal", "record"]
 

@@ -24,7 +24,7 @@ from app.services import (
     unrecorded,
 )
 from app.services.cameras import CameraBook
-from app.services.intake import Outcome
+from app.services.outcomes import Outcome
 from app.services.staging import MEGABYTE, Arrived
 from app.services.unrecorded import Stone
 from app.services.uploads import NOT_STORED, Judged, Taken, check_proposals, judge

@@ -29,7 +29,8 @@ from app.services import (
     settings,
 )
 from app.services.filewalk import Seen
-from app.services.intake import Batch, Intake, Outcome
+from app.services.intake import Intake
+from app.services.outcomes import Batch, Outcome
 from app.services.registration import clean
 from app.services.scanned_files import Books
 from app.services.staging import MEGABYTE, Arrived

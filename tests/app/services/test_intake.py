@@ -16,7 +16,8 @@ from app.db import db, transaction, utcnow
 from app.models import FileState, User
 from app.services import registration, settings
 from app.services.filewalk import Unasked, Walk, look
-from app.services.intake import Intake, Outcome
+from app.services.intake import Intake
+from app.services.outcomes import Outcome
 from reduction import filestart, fitsio, headers
 from reduction.layouts import forget_layouts
 from tests.app.services.rawfiles import (
