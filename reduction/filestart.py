@@ -26,9 +26,9 @@ class _Opener:
         self.flags = _TO_READ | _UNMARKED
 
     def open_plainly(self, path: str, folder: int) -> int:
-        """Open a file where it was refused, as others of the same user from now on."""
+        """Open a file where that was refused; if it is not this time, so others from now on."""
         descriptor = os.open(path, _TO_READ, dir_fd=folder)
-        self.flags = _TO_READ  # only a file's owner may leave no mark
+        self.flags = _TO_READ  # only a file's owner may leave no mark, and not on every disk
         return descriptor
 
 
@@ -70,7 +70,7 @@ def _read_start(path: str, folder: int) -> FileStart | None:
     try:
         try:
             descriptor = os.open(path, _opener.flags, dir_fd=folder)
-        except PermissionError:
+        except OSError:
             descriptor = _opener.open_plainly(path, folder)
         try:
             status = os.fstat(descriptor)  # before the reading: what changes then shows later

@@ -49,6 +49,7 @@ class Unasked(NamedTuple):
     """A regular file of which nothing is known: its status is asked once it is opened."""
 
     path: str
+    inode: int  # as its folder has it
 
 
 @dataclass(slots=True)
@@ -68,10 +69,6 @@ class Walk:
     untouched: int = 0
     ignored: int = 0
     unread: dict[str, str] = field(default_factory=dict)
-    _real_root: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._real_root = os.path.realpath(self.root)
 
     def files(self) -> Iterator[list[Seen | Unasked]]:
         """Yield the files to look at, a folder at a time by name; links after the files.
@@ -103,7 +100,7 @@ class Walk:
                         self.ignored += 1
                 found = self._stats(below, images)
             folders += sorted(inner, reverse=True)
-            yield [*[Unasked(below + entry.name) for entry in new], *found]
+            yield [*[Unasked(below + entry.name, entry.inode()) for entry in new], *found]
         yield sorted(links, key=attrgetter("path"))
 
     def _is_new(self, path: str) -> bool:
@@ -115,8 +112,11 @@ class Walk:
 
     def look(self, path: str) -> Seen | None:
         """Return one file as a walk would see it, None where it is no longer to be had."""
-        seen = look(self.root, path)
-        return seen if seen is not None and self._holds(path) else None
+        try:
+            status = (self.root / path).stat()
+        except OSError:
+            return None
+        return seen_as(path, status) if holds(self.root, path) else None
 
     @contextmanager
     def _listing(self, folder: str) -> Iterator[list[os.DirEntry[str]]]:
@@ -184,7 +184,7 @@ class Walk:
         if is_gone(target):
             return
         is_folder = status is not None and stat.S_ISDIR(status.st_mode)
-        if (is_image or is_folder) and status is not None and not self._holds(path):
+        if (is_image or is_folder) and status is not None and not holds(self.root, path):
             yield seen_as(path, own, _LEADS_OUT)
         elif is_image and status is None:
             yield seen_as(path, own, _LEADS_NOWHERE)
@@ -192,10 +192,6 @@ class Walk:
             yield seen_as(path, status)
         else:
             self.ignored += 1
-
-    def _holds(self, path: str) -> bool:
-        real = os.path.realpath(self.root / path)
-        return real == self._real_root or real.startswith(self._real_root + os.sep)
 
 
 _LEADS_OUT: Final = Problem(
@@ -239,13 +235,21 @@ def shown(path: str) -> str:
 
 
 def look(root: Path, path: str) -> Seen | None:
-    """Return one file as a walk would see it, None where there is none."""
+    """Return a file that was no link a moment ago, None where there is none any more."""
     try:
-        return seen_as(path, (root / path).stat())
+        status = (root / path).lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return Seen(path, 0, 0, 0, Problem("unreadable", cannot_be_read(error)))
+    return seen_as(path, status, None if holds(root, path) else _LEADS_OUT)
+
+
+def holds(root: Path, path: str) -> bool:
+    """Tell whether what lies at a path is in a folder, whatever links lead there."""
+    real_root = os.path.realpath(root)
+    real = os.path.realpath(root / path)
+    return real == real_root or real.startswith(real_root + os.sep)
 
 
 def cannot_be_read(error: OSError) -> str:

@@ -74,7 +74,7 @@ class Intake:
         Files that went away are left out, unless they are known: these are missing.
         """
         found, starts = self._begin(todo)
-        runs = self._series.tell(starts, [seen.path.rpartition("/")[2] for seen, _ in found])
+        runs = self._tell(starts, [seen.path.rpartition("/")[2] for seen, _ in found])
         told = frozenset([place for run in runs for place in run.places])
         left: list[Outcome] = []
         for place in [place for place in range(len(found)) if place not in told]:
@@ -86,6 +86,15 @@ class Intake:
         batch.take_apart(Taken.is_known)
         return batch
 
+    def _tell(
+        self, starts: Sequence[FileStart | None], names: Sequence[str]
+    ) -> Sequence[headers.Run]:
+        try:
+            return self._series.tell(starts, names)
+        except _UNFORESEEN:  # of one of them: that is named where each is looked at alone
+            log.exception("%d headers could not be told at once", len(names))
+            return ()
+
     def _begin(self, todo: Todo) -> tuple[Found, list[FileStart | None]]:
         """Read how files begin; what has to be looked at alone, whatever ails it, has no start.
 
@@ -95,8 +104,8 @@ class Intake:
         starts: list[FileStart | None] = []
         begun = fitsio.read_starts(self.raw, [_readable(asked) for asked, _ in todo])
         for (asked, known), start in zip(todo, begun, strict=True):
-            if start is None:
-                seen = self._ask(asked, known)
+            if start is None or start[1].st_ino != asked.inode:  # another lies there by now
+                seen, start = self._ask(asked, known), None
             else:
                 now = start[1]
                 seen = Seen(asked.path, now.st_size, now.st_mtime_ns, now.st_ino)

@@ -74,11 +74,6 @@ class Outcome:
         self.seen = seen
         self.known = known
 
-    @property
-    def header_text(self) -> str:
-        """The text of its header."""
-        return self.header.whole
-
     def become(self, state: FileState, code: str, reason: str) -> None:
         """Change how it ended; what was read of it is forgotten."""
         self.state, self.code, self.reason = state, code, reason
@@ -136,7 +131,8 @@ class Taken(NamedTuple):
 class Batch:
     """Files that were judged and are to be stored together, one by one or many at once.
 
-    `walked` are the same files in the order they were met.
+    `walked` are the same files in the order they were met. Those that go one by one are stored
+    before those that were told at once.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)

@@ -88,7 +88,7 @@ class Series:
         for plan, files in _matched(starts).items():
             said = [name_says(file_names[place]) for place in files.places]
             ones = self._ones(plan, files, said)
-            for form in {one.usual.form for one in ones if one is not None}:
+            for form in dict.fromkeys([one.usual.form for one in ones if one is not None]):
                 kept = [
                     i
                     for i, one in enumerate(ones)

@@ -19,6 +19,9 @@ from app.services.filewalk import Unasked, Walk, look
 from app.services.intake import Intake
 from app.services.outcomes import Outcome
 from reduction import filestart, fitsio, headers
+from reduction.headers import readers
+from reduction.headers.draft import Draft
+from reduction.headers.writer import Writer
 from reduction.layouts import forget_layouts
 from tests.app.services.rawfiles import (
     BLOCK,
@@ -224,6 +227,62 @@ def test_file_of_a_series_that_is_written_to_while_it_is_read_is_read_by_the_nex
 
 
 LATER = datetime(2025, 11, 20, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_file_whose_place_a_link_out_of_raw_takes_is_no_frame(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_folder: bool
+) -> None:
+    start_series(raw)
+    path = store(raw / "night" / "a.fits", WHOLE)
+    secret = store(tmp_path / "elsewhere" / "a.fits", fits_bytes(DATE_OBS="2025-11-20T21:00:00"))
+    real = fitsio.read_starts
+
+    def link_there(root: Path, paths: list[str]) -> object:
+        path.unlink(missing_ok=True)
+        if is_folder:
+            path.parent.rmdir()
+            path.parent.symlink_to(secret.parent)
+        else:
+            path.symlink_to(secret)
+        return real(root, paths)
+
+    with monkeypatch.context() as linking:
+        linking.setattr(fitsio, "read_starts", link_there)
+        scan()
+
+    assert state_of("night/a.fits")[0] == "quarantined"
+    assert len(all_frames()) == 4
+    scan()
+    assert state_of("night" if is_folder else "night/a.fits") == ("quarantined", "outside")
+    assert len(all_frames()) == 4
+
+
+def test_value_of_a_series_that_no_rule_foresaw_stops_no_other(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_layouts()
+    for number in range(4):
+        at = f"2025-11-20T22:0{number}:00"
+        store(raw / "series" / f"{number}.fits", fits_bytes(DATE_OBS=at, CCD_TEMP=-20.0))
+    scan()
+    for number in range(8):
+        at = f"2025-11-20T23:0{number}:00"
+        store(raw / f"{number}.fits", fits_bytes(DATE_OBS=at, CCD_TEMP=-20.0))
+    store(raw / "odd.fits", fits_bytes(DATE_OBS="2025-11-20T23:30:00", CCD_TEMP=-7.0))
+    real = readers.read_temperature
+
+    def stumble(draft: Draft, writer: Writer) -> None:
+        if draft.cards.get("CCD-TEMP") == -7.0:
+            raise ValueError("unforeseen")
+        real(draft, writer)
+
+    monkeypatch.setattr(readers, "read_temperature", stumble)
+
+    report = scan()
+
+    assert report.counts == {"registered": 12, "quarantined": 1}
+    assert state_of("odd.fits") == ("quarantined", "untranslatable")
 
 
 def test_files_of_another_user_are_read_though_their_time_of_access_is_theirs(

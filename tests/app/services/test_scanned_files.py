@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app.db import db, transaction
 from app.models import Event, Frame, FrameParent, HeaderText, Proposal, ScannedFile
 from app.services import frame_rows, header_texts, origins, registration
 from reduction import fitsio
 from reduction.frameinfo import FrameInfo
+from reduction.layouts import forget_layouts
+from tests.app.services.asked import statements
 from tests.app.services.rawfiles import (
     all_frames,
     file_of,
@@ -226,3 +228,67 @@ def test_row_the_database_refuses_does_not_take_its_batch_with_it(
     assert report.counts == {"registered": 2, "quarantined": 1}
     assert state_of("b.fits") == ("quarantined", "not_stored")
     assert [frame.object_name for frame in all_frames()] == ["a", "c"]
+
+
+def of_a_series(number: int) -> bytes:
+    """A file that differs from others of a camera in all that frames have of their own."""
+    return fits_bytes(
+        DATE_OBS=f"2025-11-20T23:{number:02}:00",
+        DATE_AVG=f"2025-11-20T23:{number:02}:16.5",
+        RA=f"05:34:{number:02}.5",
+        DEC=f"+22:{number:02}:52",
+        AIRMASS=1.0 + number / 50,
+        CCD_TEMP=-20.0 - number % 2,
+        FILTER="rV"[number % 2],
+        COMMENT2="x" * (number % 5),
+    )
+
+
+def columns_of(path: str) -> dict[str, Any]:
+    """All that is stored of a frame but its numbers, and when."""
+    frame = frame_of(path)
+    left = {"id", "file_id", "header_base_id", "header_text", "header_changes", "path",
+            "created_at", "modified_at", "file_name"}  # fmt: skip
+    names = [c.key for c in Frame.__table__.columns if c.key not in left]
+    return {name: getattr(frame, name) for name in names} | {"text": header_texts.text_of(frame)}
+
+
+def test_every_column_of_a_frame_told_with_others_is_what_it_is_alone(raw: Path) -> None:
+    alone: list[dict[str, Any]] = []
+    for number in range(40):
+        forget_layouts()
+        path = store(raw / "alone" / f"{number:02}.fits", of_a_series(number))
+        scan()
+        alone.append(columns_of(f"alone/{number:02}.fits"))
+        path.unlink()
+        with transaction():
+            db.session.execute(delete(Frame))
+            db.session.execute(delete(ScannedFile))
+    forget_layouts()
+    for number in range(40):
+        store(raw / "one" / f"{number:02}.fits", of_a_series(number))
+    for number in range(8):
+        store(raw / "before" / f"{number:02}.fits", of_a_series(50 + number))
+    scan("before")
+
+    with statements() as found:
+        scan()
+
+    assert [columns_of(f"one/{number:02}.fits") for number in range(40)] == alone
+    assert len({row["ra_deg"] for row in alone}) == 40
+    assert not any("UPDATE frames" in text for text, _ in found)
+
+
+def test_of_two_files_alike_the_first_on_the_way_is_the_original(raw: Path) -> None:
+    """Also where one of them is told with others and the other, by its name, alone."""
+    forget_layouts()
+    for number in range(8):
+        store(raw / f"{number:02}.fits", of_a_series(number))
+    scan()
+    store(raw / "z" / "a.fits", of_a_series(9))
+    store(raw / "z" / "bias.fits", of_a_series(9))
+
+    scan()
+
+    assert state_of("z/a.fits") == ("registered", "")
+    assert state_of("z/bias.fits") == ("duplicate", "duplicate")
