@@ -20,15 +20,18 @@ FileStart = tuple[bytes, os.stat_result]
 class _Opener:
     """Opens files so that their reading leaves no mark on the disk, where it is allowed."""
 
-    __slots__ = ("flags",)
+    __slots__ = ("_flags",)
 
     def __init__(self) -> None:
-        self.flags = _TO_READ | _UNMARKED
+        self._flags = _TO_READ | _UNMARKED
 
-    def open_plainly(self, path: str, folder: int) -> int:
-        """Open a file where that was refused; if it is not this time, so others from now on."""
-        descriptor = os.open(path, _TO_READ, dir_fd=folder)
-        self.flags = _TO_READ  # only a file's owner may leave no mark, and not on every disk
+    def open(self, path: str, folder: int) -> int:
+        """Open a file; once that is refused and goes without, others are opened without too."""
+        try:
+            return os.open(path, self._flags, dir_fd=folder)
+        except OSError:
+            descriptor = os.open(path, _TO_READ, dir_fd=folder)
+        self._flags = _TO_READ  # only a file's owner may leave no mark, and not on every disk
         return descriptor
 
 
@@ -68,17 +71,16 @@ def read_starts(root: str | Path, paths: Sequence[str | None]) -> list[FileStart
 
 def _read_start(path: str, folder: int) -> FileStart | None:
     try:
-        try:
-            descriptor = os.open(path, _opener.flags, dir_fd=folder)
-        except OSError:
-            descriptor = _opener.open_plainly(path, folder)
-        try:
-            status = os.fstat(descriptor)  # before the reading: what changes then shows later
-            return os.pread(descriptor, recent.n_bytes, 0), status
-        finally:
-            os.close(descriptor)
+        descriptor = _opener.open(path, folder)
     except OSError:
         return None
+    try:
+        status = os.fstat(descriptor)  # before the reading: what changes then shows later
+        return os.pread(descriptor, recent.n_bytes, 0), status
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def start_headers(start: FileStart, limits: Limits = LIMITS) -> FileHeaders | None:

@@ -12,7 +12,7 @@ from app.paths import RAW_PREFIX
 from app.services import proposal_code
 from app.services.cameras import CameraBook
 from app.services.header_texts import HeaderBook
-from app.services.outcomes import Outcome, Taken
+from app.services.outcomes import ManyFiles, Outcome
 from app.services.registration import (
     OWN,
     SeriesPart,
@@ -83,11 +83,11 @@ class FrameRows:
             rows.append((shared, [*own_values(told, alike), path, part, *own]))
         return rows
 
-    def of_taken(self, taken: Taken) -> ManyRows:
+    def of_many(self, files: ManyFiles) -> ManyRows:
         """Return the rows of files that were told at once."""
-        _, ra, dec, airmass, start, middle, night, _ = told = taken.run.told
+        _, ra, dec, airmass, start, middle, night, _ = told = files.run.told
         alike = [*map(self._alike, told.base, told.doubts)]
-        paths, sizes, *_ = zip(*taken.seen, strict=True)
+        paths, sizes, *_ = zip(*files.seen, strict=True)
         n = len(paths)
         own = (
             *(ra, dec, airmass, start, middle, night),
@@ -95,9 +95,9 @@ class FrameRows:
             [f"{RAW_PREFIX}/{path}" for path in paths],
             [0] * n,
             [path.rpartition("/")[2] for path in paths],
-            *(sizes, [""] * n, [""] * n, taken.run.changes),
+            *(sizes, [""] * n, [""] * n, files.run.changes),
         )
-        return ManyRows([one.shared for one in alike], own, taken.run.layout)
+        return ManyRows([one.shared for one in alike], own, files.run.layout)
 
     def _alike(self, base: FrameInfo, doubts: Mapping[str, str]) -> _Alike:
         """Return what a frame shares with others: those of one series share it all."""

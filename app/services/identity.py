@@ -51,10 +51,10 @@ class Comparison:
         """Change the outcomes of files that are not new for what they are."""
         registered = [o for o in batch.outcomes if o.state is _REGISTERED]
         digests = [outcome.header_digest for outcome in registered]
-        digests += [digest for taken in batch.taken for digest in taken.run.digests]
+        digests += [digest for files in batch.many for digest in files.run.digests]
         twins = _known_twins(set(digests), _known_ids(registered))
         again = {digest for _, digest in twins} | _repeated(digests)
-        batch.take_apart(lambda taken: not again.isdisjoint(taken.run.digests))
+        batch.take_apart(lambda files: not again.isdisjoint(files.run.digests))
         registered = [o for o in batch.outcomes if o.state is _REGISTERED]
         self._find_replaced(registered)
         alone: dict[_Key, Outcome] = {}

@@ -14,7 +14,7 @@ from app.models import FileState
 from app.services import cameras, settings
 from app.services.filewalk import Seen, Unasked, cannot_be_read, look
 from app.services.header_texts import KeptHeader
-from app.services.outcomes import NO_HEADERS, Batch, Found, Known, Outcome, Taken, Todo
+from app.services.outcomes import NO_HEADERS, Batch, Found, Known, ManyFiles, Outcome, Todo
 from app.services.registration import clean
 from reduction import fitsio, headers
 from reduction.camera import CameraProfile, Observatory
@@ -47,12 +47,10 @@ class Intake:
     profiles: Sequence[CameraProfile] = ()
     site: Observatory | None = None
     now: datetime = field(default_factory=utcnow)
-    _root: str = field(init=False)
     _rested_ns: int = field(init=False)  # files from before then need no clock to be asked
     _series: headers.Series = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_root", str(self.raw))
         object.__setattr__(self, "_rested_ns", time.time_ns() - int(self.settle_s * _NS))
         object.__setattr__(self, "_series", headers.Series(self.profiles, self.site, self.now))
 
@@ -81,9 +79,9 @@ class Intake:
             left.append(Outcome(*found[place]))
             left[-1].start = starts[place]
         self._go(left, (self._admit, self._read, self._translate))
-        taken = [Taken([found[place] for place in run.places], run) for run in runs]
-        batch = Batch(left, taken, [found])
-        batch.take_apart(Taken.is_known)
+        many = [ManyFiles([found[place] for place in run.places], run) for run in runs]
+        batch = Batch(left, many, [found])
+        batch.take_apart(ManyFiles.is_known)
         return batch
 
     def _tell(
@@ -165,7 +163,7 @@ class Intake:
         start, outcome.start = outcome.start, None
         seen, file = outcome.seen, None if start is None else fitsio.start_headers(start)
         if file is None:
-            file = fitsio.read_headers(f"{self._root}/{seen.path}", n_bytes=seen.size)
+            file = fitsio.read_headers(self.raw / seen.path, n_bytes=seen.size)
         outcome.headers, outcome.header_digest = file, file.digest
 
     def _translate(self, outcome: Outcome) -> None:
@@ -176,7 +174,7 @@ class Intake:
             file, file_name=name, profiles=self.profiles, site=self.site, now=self.now
         )
         outcome.exposures = [Told.of(info) for info in outcome.infos]
-        _check_unchanged(outcome, os.stat(f"{self._root}/{outcome.seen.path}"))  # noqa: PTH116 - a Path takes as long
+        _check_unchanged(outcome, (self.raw / outcome.seen.path).stat())
         if outcome.state is _REGISTERED and not outcome.infos:
             outcome.become(FileState.QUARANTINED, "no_image", "It holds no image.")
 

@@ -95,7 +95,7 @@ Todo = Sequence[tuple[Seen | Unasked, Known | None]]
 Found = Sequence[tuple[Seen, Known | None]]
 
 
-class Taken(NamedTuple):
+class ManyFiles(NamedTuple):
     """Registered files, told all at once by what differs between them."""
 
     found: Found
@@ -136,24 +136,24 @@ class Batch:
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
-    taken: list[Taken] = field(default_factory=list)
+    many: list[ManyFiles] = field(default_factory=list)
     walked: list[Found] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.outcomes) + sum([len(taken.found) for taken in self.taken])
+        return len(self.outcomes) + sum([len(files.found) for files in self.many])
 
     def add(self, other: "Batch") -> None:
         """Take in the files of another."""
         self.outcomes += other.outcomes
-        self.taken += other.taken
+        self.many += other.many
         self.walked += other.walked
 
-    def take_apart(self, is_to_be: Callable[[Taken], bool]) -> None:
+    def take_apart(self, is_to_be: Callable[[ManyFiles], bool]) -> None:
         """Go on one by one with files that were told at once but cannot be stored so."""
-        parted = [taken for taken in self.taken if is_to_be(taken)]
+        parted = [files for files in self.many if is_to_be(files)]
         if parted:
-            self.taken = [taken for taken in self.taken if not is_to_be(taken)]
-            self.outcomes += [outcome for taken in parted for outcome in taken.outcomes()]
+            self.many = [files for files in self.many if not is_to_be(files)]
+            self.outcomes += [outcome for files in parted for outcome in files.outcomes()]
             walked = enumerate(chain.from_iterable(self.walked))
             places = {seen.path: place for place, (seen, _) in walked}
             self.outcomes.sort(key=lambda outcome: places.get(outcome.seen.path, 0))

@@ -242,7 +242,7 @@ class Scan:
         comparison.settle(batch)
         is_old = [outcome for outcome in batch.outcomes if not outcome.is_news]
         is_news = [outcome for outcome in batch.outcomes if outcome.is_news]
-        news = Batch(is_news, batch.taken, batch.walked)
+        news = Batch(is_news, batch.many, batch.walked)
         stored = news
         try:
             scanned_files.record(news, self._books, comparison.hashes)
@@ -250,15 +250,15 @@ class Scan:
             raise
         except _REFUSALS:
             log.warning("a batch of %s was refused; trying one by one", counted(len(news), "file"))
-            news.take_apart(lambda _taken: True)
+            news.take_apart(lambda _files: True)
             stored = Batch([outcome for outcome in news.outcomes if self._store_alone(outcome)])
         names = {state: str(state) for state in FileState}
         report = self.report
         report.counts.update([names[outcome.state] for outcome in (*is_old, *news.outcomes)])
         report.changes += [Change(o.seen.path, names[o.state], o.reason) for o in stored.outcomes]
-        for taken in news.taken:
-            report.counts[REGISTERED] += len(taken.found)
-            report.changes += [Change(path, REGISTERED, "") for path in taken.paths]
+        for files in news.many:
+            report.counts[REGISTERED] += len(files.found)
+            report.changes += [Change(path, REGISTERED, "") for path in files.paths]
 
     def _store_alone(self, outcome: Outcome) -> bool:
         """Store one file; one whose values the database will not have is quarantined."""

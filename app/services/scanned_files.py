@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import func, select, update
@@ -39,7 +40,7 @@ def record(batch: Batch, books: Books, hashes: Mapping[int, str]) -> None:
     """
     rows = FrameRows(books)
     found = [(outcome, rows.of_outcome(outcome)) for outcome in batch.outcomes]
-    many = [rows.of_taken(taken) for taken in batch.taken]
+    many = [rows.of_many(files) for files in batch.many]
     with transaction():
         ids, ids_of_many = _write_files(batch)
         _write_hashes(hashes)
@@ -130,18 +131,19 @@ def _write_files(batch: Batch) -> tuple[dict[str, int], list[Sequence[int]]]:
     if changed:
         db.session.execute(update(ScannedFile), changed)
     new = _new_files(batch)
-    numbers: Sequence[int] = ()
-    if new.shared:
-        last = _last_file_id()
-        _insert(ScannedFile, new, _OWN_OF_FILE)
-        numbers = _ids_behind(last, new.own[0])
-    n = len(batch.outcomes) - len(known)
-    ids |= zip(new.own[0][:n], numbers[:n], strict=True)
-    of_taken: list[Sequence[int]] = []
-    for taken in batch.taken:
-        of_taken.append(numbers[n : n + len(taken.found)])
-        n += len(taken.found)
-    return ids, of_taken
+    numbers = iter(_insert_files(new))
+    n_alone = len(batch.outcomes) - len(known)
+    ids |= zip(new.own[0][:n_alone], islice(numbers, n_alone), strict=True)
+    return ids, [[*islice(numbers, len(files.found))] for files in batch.many]
+
+
+def _insert_files(new: Rows) -> Sequence[int]:
+    """Insert the rows of files; return their ids."""
+    if not new.shared:
+        return ()
+    last = _last_file_id()
+    _insert(ScannedFile, new, _OWN_OF_FILE)
+    return _ids_behind(last, new.own[0])
 
 
 def _last_file_id() -> int:
@@ -171,10 +173,10 @@ def _new_files(batch: Batch) -> Rows:
             rows.append((shared, (*seen[:3], digest, outcome.content_sha256)))
     new = Rows.of(rows, len(_OWN_OF_FILE))
     registered = {"state": FileState.REGISTERED, "code": "", "reason": ""}
-    for taken in batch.taken:
-        n = len(taken.found)
-        paths, sizes, times, *_ = zip(*taken.seen, strict=True)
-        new.add([registered] * n, (paths, sizes, times, taken.run.digests, [""] * n))
+    for files in batch.many:
+        n = len(files.found)
+        paths, sizes, times, *_ = zip(*files.seen, strict=True)
+        new.add([registered] * n, (paths, sizes, times, files.run.digests, [""] * n))
     return new
 
 

@@ -1,6 +1,6 @@
 """How headers of one camera write the values that differ from frame to frame, and reading them.
 
-Many headers are read value by value, not one header after the other: that takes half as long.
+Many headers are read value by value, not one header after the other.
 """
 
 import math

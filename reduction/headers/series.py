@@ -83,6 +83,11 @@ class Series:
             How the files begin; None is passed over.
         file_names : sequence of str
             Without their folders.
+
+        Returns
+        -------
+        list of Run
+            Each file is in one of them at most.
         """
         runs: list[Run | None] = []
         for plan, files in _matched(starts).items():
