@@ -1,10 +1,10 @@
 """What changed, for pages that stay open; rows polled by id, on SQLite and PostgreSQL alike."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 
 from app.db import db, transaction, utcnow
 from app.models import Event
@@ -15,6 +15,14 @@ KEEP = timedelta(hours=6)
 def publish(topic: str, **subject: Any) -> None:  # noqa: ANN401 - JSON values
     """Record that something of `topic` changed, in the open transaction."""
     db.session.add(Event(topic=topic, subject=subject))
+
+
+def publish_nights(nights: Iterable[date | None]) -> None:
+    """Record that frames of some nights changed, in the open transaction; None is passed over."""
+    named = [night.isoformat() for night in sorted(night for night in nights if night is not None)]
+    rows = [{"topic": "frames", "subject": {"night": night}} for night in named]
+    if rows:
+        db.session.execute(insert(Event), rows)
 
 
 def latest_id() -> int:

@@ -192,8 +192,7 @@ def store(verdicts: Collection[Verdict]) -> int:
         # A mark is no change of the frame: who asks what was modified is not told of it.
         values = {"quality": list(one.marks), "modified_at": Frame.modified_at}
         db.session.execute(update(Frame).where(Frame.id == one.frame_id).values(values))
-    for night in sorted({one.night for one in verdicts if one.night is not None}):
-        events.publish("frames", night=night.isoformat())
+    events.publish_nights({one.night for one in verdicts})
     return len(verdicts)
 
 

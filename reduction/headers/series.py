@@ -12,7 +12,7 @@ from reduction.cards import Cards
 from reduction.filestart import FileStart
 from reduction.frameinfo import FrameInfo, ToldColumns
 from reduction.guard import LIMITS, Limits, known_promise
-from reduction.headers.kinds import name_says
+from reduction.headers.kinds import names_say
 from reduction.headers.translate import purpose, wheres
 from reduction.headers.usual import A_DAY, Usual, tell_all
 from reduction.layouts import Layout, Plan, recent
@@ -91,7 +91,7 @@ class Series:
         """
         runs: list[Run | None] = []
         for plan, files in _matched(starts).items():
-            said = [name_says(file_names[place]) for place in files.places]
+            said = names_say([file_names[place] for place in files.places])
             ones = self._ones(plan, files, said)
             for form in dict.fromkeys([one.usual.form for one in ones if one is not None]):
                 kept = [
