@@ -1,11 +1,12 @@
 """FITS header cards: read lazily from their raw bytes, and the headers of a file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from reduction.cardvalues import Value, decode, parse_comment, parse_text, parse_value, text_of_card
+from reduction.digests import former_digest, header_digest
 from reduction.layouts import (
     CARD,
     KEYWORD,
@@ -326,10 +327,20 @@ class HduHeader:
 
 
 class FileHeaders(NamedTuple):
-    """All headers of a file, and the SHA-256 of their bytes."""
+    """All headers of a file, and their digest (`digests.header_digest`)."""
 
     hdus: tuple[HduHeader, ...]
     digest: str
+
+    @classmethod
+    def of(cls, hdus: Sequence[HduHeader]) -> "FileHeaders":
+        """Return the headers of a file with their digest."""
+        return cls(tuple(hdus), header_digest(_ended(hdus)))
+
+    @property
+    def former_digest(self) -> str:
+        """The digest that a database of before may have of them."""
+        return former_digest(_ended(self.hdus))
 
     @property
     def text(self) -> str:
@@ -346,6 +357,10 @@ class FileHeaders(NamedTuple):
         if len(self.hdus) > 1 or not layout.plain or layout.n_bytes > MAX_REMEMBERED:
             return None
         return layout, changes_text(cards.changed())
+
+
+def _ended(hdus: Sequence[HduHeader]) -> bytes:
+    return b"".join([hdu.cards.raw_bytes + b"END" for hdu in hdus])
 
 
 def changed_text(first: str, changes: str) -> str:

@@ -1,6 +1,5 @@
 """How a file begins, where others lately began with headers that may have the same form."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,8 +91,4 @@ def start_headers(start: FileStart, limits: Limits = LIMITS) -> FileHeaders | No
 
 def file_headers(layouts: Sequence[HduLayout]) -> FileHeaders:
     """Return the headers of a file whose HDUs lie so."""
-    ended = b"".join([hdu.cards.raw_bytes + b"END" for hdu in layouts])
-    return FileHeaders(
-        tuple([HduHeader(i, hdu.cards, hdu.shape) for i, hdu in enumerate(layouts)]),
-        hashlib.sha256(ended).hexdigest(),
-    )
+    return FileHeaders.of([HduHeader(i, hdu.cards, hdu.shape) for i, hdu in enumerate(layouts)])

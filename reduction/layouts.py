@@ -115,13 +115,10 @@ class Plan:
         Returns these of a header.
     n_bytes : int
         What must be there to compare: the cards, and the keyword END.
-    n_alike : int
-        So many bytes are the same in all to begin with.
     """
 
     __slots__ = (
-        "_alike", "_alike_of", "_marks", "cards_of", "firsts", "layout", "n_alike", "n_bytes",
-        "numbers",
+        "_alike", "_alike_of", "_marks", "cards_of", "firsts", "layout", "n_bytes", "numbers"
     )  # fmt: skip
 
     def __init__(self, layout: Layout, first: tuple[bytes, ...], moving: set[int]) -> None:
@@ -130,7 +127,6 @@ class Plan:
         self._marks = [b"%d " % i for i in self.numbers]
         self.firsts = tuple([first[i] for i in self.numbers])
         self.n_bytes = layout.n_bytes + KEYWORD
-        self.n_alike = self.numbers[0] * CARD if self.numbers else layout.n_bytes
         whole = b"".join(first) + _END
         ends = [(i * CARD + KEYWORD + 1, i * CARD + CARD) for i in self.numbers]
         edges = [0, *(edge for end in ends for edge in end), len(whole)]

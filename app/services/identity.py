@@ -1,7 +1,7 @@
 """Telling files apart: by size and header, and by their content where those are the same."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ from app.models import FileState, Frame, ScannedFile
 from app.services.filewalk import is_gone
 from app.services.outcomes import Batch, Outcome
 from reduction import fitsio
+from reduction.digests import BEHIND_FORMER
 
 MOVED: Final = "moved"
 _REGISTERED: Final = FileState.REGISTERED  # looked up once: an enum is slow to ask
@@ -52,7 +53,10 @@ class Comparison:
         registered = [o for o in batch.outcomes if o.state is _REGISTERED]
         digests = [outcome.header_digest for outcome in registered]
         digests += [digest for files in batch.many for digest in files.run.digests]
-        twins = _known_twins(set(digests), _known_ids(registered))
+        former = {o.former_digest: o.header_digest for o in registered if o.former_digest}
+        for files in batch.many:
+            former.update(zip(files.run.former_digests, files.run.digests, strict=False))
+        twins = _known_twins({*digests, *former}, former, _known_ids(registered))
         again = {digest for _, digest in twins} | _repeated(digests)
         batch.take_apart(lambda files: not again.isdisjoint(files.run.digests))
         registered = [o for o in batch.outcomes if o.state is _REGISTERED]
@@ -127,7 +131,8 @@ class Comparison:
         before = {o.known.file_id: (o, o.known) for o in registered if o.known is not None}
         for row in _former_contents(list(before)) if before else ():
             outcome, known = before[row.id]
-            if row.header_digest != outcome.header_digest or known.size != outcome.seen.size:
+            digests = outcome.header_digest, outcome.former_digest
+            if row.header_digest not in digests or known.size != outcome.seen.size:
                 outcome.is_replaced = True
             elif row.sha256 and not known.is_as_seen(outcome.seen):
                 try:
@@ -154,8 +159,20 @@ _FILES: Final = str(
 )
 
 
-def _known_twins(digests: Set[str], own: Set[int]) -> dict[_Key, list[Twin]]:
-    """Return stored files whose headers are among some; those with `own` ids are left out."""
+def has_former_digests() -> bool:
+    """Tell whether headers of stored files have the digest they had before."""
+    digest = ScannedFile.header_digest
+    query = select(ScannedFile.id).where(digest > "", digest < BEHIND_FORMER).limit(1)
+    return db.session.scalar(query) is not None
+
+
+def _known_twins(
+    digests: Set[str], former: Mapping[str, str], own: Set[int]
+) -> dict[_Key, list[Twin]]:
+    """Return stored files whose headers are among some; those with `own` ids are left out.
+
+    `former` has the digest of today by that of before.
+    """
     if not digests:
         return {}
     connection = db.session.connection()
@@ -166,7 +183,8 @@ def _known_twins(digests: Set[str], own: Set[int]) -> dict[_Key, list[Twin]]:
     for row in connection.exec_driver_sql(query, tuple(digests)):
         if row.id not in own and row.state in _HAS_CONTENT and row.code != MOVED:
             twin = Twin(row.id, row.path, row.mtime_ns, row.content_sha256)
-            twins.setdefault((row.size, row.header_digest), []).append(twin)
+            digest = former.get(row.header_digest, row.header_digest)
+            twins.setdefault((row.size, digest), []).append(twin)
     return twins
 
 

@@ -120,7 +120,8 @@ def frame_info(frame: Frame) -> FrameInfo:
     infos = headers.translate(
         file, file_name=name, profiles=cameras.profiles(), site=cameras.site()
     )
-    if scanned not in ("", file.digest) or frame.part >= len(infos):
+    is_same = scanned in ("", file.digest) or scanned == file.former_digest
+    if not is_same or frame.part >= len(infos):
         raise BadFileError("changed", f"{name} changed since it was scanned: scan it again.")
     return infos[frame.part]
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from app.db import utcnow
 from app.models import FileState
-from app.services import cameras, settings
+from app.services import cameras, identity, settings
 from app.services.filewalk import Seen, Unasked, cannot_be_read, look
 from app.services.header_texts import KeptHeader
 from app.services.outcomes import NO_HEADERS, Batch, Found, Known, ManyFiles, Outcome, Todo
@@ -47,18 +47,21 @@ class Intake:
     profiles: Sequence[CameraProfile] = ()
     site: Observatory | None = None
     now: datetime = field(default_factory=utcnow)
+    has_former: bool = False  # whether digests of before are needed, too
     _rested_ns: int = field(init=False)  # files from before then need no clock to be asked
     _series: headers.Series = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rested_ns", time.time_ns() - int(self.settle_s * _NS))
-        object.__setattr__(self, "_series", headers.Series(self.profiles, self.site, self.now))
+        series = headers.Series(self.profiles, self.site, self.now, has_former=self.has_former)
+        object.__setattr__(self, "_series", series)
 
     @classmethod
     def of_now(cls, raw: Path) -> "Intake":
         """Return the intake with settings and camera profiles as they stand."""
         now = settings.snapshot()
-        return cls(raw, now.number("scan.settle_s"), cameras.profiles(), cameras.site(now))
+        settle_s, has_former = now.number("scan.settle_s"), identity.has_former_digests()
+        return cls(raw, settle_s, cameras.profiles(), cameras.site(now), has_former=has_former)
 
     def judge(self, found: Iterable[tuple[Seen, Known | None]]) -> list[Outcome]:
         """Read files and say how each ends, and all that the headers of the good ones say."""
@@ -165,6 +168,7 @@ class Intake:
         if file is None:
             file = fitsio.read_headers(self.raw / seen.path, n_bytes=seen.size)
         outcome.headers, outcome.header_digest = file, file.digest
+        outcome.former_digest = file.former_digest if self.has_former else ""
 
     def _translate(self, outcome: Outcome) -> None:
         file, outcome.headers = outcome.headers, NO_HEADERS

@@ -42,6 +42,8 @@ class Outcome:
 
     Attributes
     ----------
+    former_digest : str
+        Of its headers, where the database may have it in the place of `header_digest`.
     duplicate_of : str
         The path of the file with the same content.
     moved_from : int or None
@@ -60,6 +62,7 @@ class Outcome:
     code: str = ""
     reason: str = ""
     header_digest: str = ""
+    former_digest: str = ""
     header: KeptHeader = NO_HEADER
     content_sha256: str = ""
     start: FileStart | None = None
@@ -123,6 +126,7 @@ class ManyFiles(NamedTuple):
         outcome, run = Outcome(*self.found[i]), self.run
         outcome.header = KeptHeader(run.changes[i], run.layout)
         outcome.header_digest = run.digests[i]
+        outcome.former_digest = run.former_digests[i] if run.former_digests else ""
         outcome.exposures = (run.told.one(i),)
         return outcome
 

@@ -1,6 +1,5 @@
 """Telling many files at once that differ from others before them in nothing but usual values."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Final, NamedTuple
 
 from reduction.camera import CameraProfile, Observatory
 from reduction.cards import Cards
+from reduction.digests import former_digest, header_digest
 from reduction.filestart import FileStart
 from reduction.frameinfo import FrameInfo, ToldColumns
 from reduction.guard import LIMITS, Limits, known_promise
@@ -34,8 +34,8 @@ class Run(NamedTuple):
         Of their headers, which are the only ones in them.
     changes : list of str
         What differs from the first header of the layout, as `FileHeaders.changes` has it.
-    digests : list of str
-        Of the headers, as `FileHeaders` has them.
+    digests, former_digests : list of str
+        Of the headers, as `FileHeaders` has them; the former only where they were asked for.
     told : ToldColumns
         What `translate` would find.
     """
@@ -44,6 +44,7 @@ class Run(NamedTuple):
     layout: Layout
     changes: list[str]
     digests: list[str]
+    former_digests: list[str]
     told: ToldColumns
 
 
@@ -58,9 +59,11 @@ class Series:
         As `translate` takes them.
     limits : Limits
         As the headers are read with.
+    has_former : bool
+        Whether the digests of before are asked for, too.
     """
 
-    __slots__ = ("_known", "_latest", "_limits", "_where")
+    __slots__ = ("_has_former", "_known", "_latest", "_limits", "_where")
 
     def __init__(
         self,
@@ -68,10 +71,13 @@ class Series:
         site: Observatory | None,
         now: datetime,
         limits: Limits = LIMITS,
+        *,
+        has_former: bool = False,
     ) -> None:
         self._where = wheres.of(profiles, site)
         self._latest = now + A_DAY
         self._limits = limits
+        self._has_former = has_former
         self._known: dict[Plan, _Alike] = {}
 
     def tell(self, starts: Sequence[FileStart | None], file_names: Sequence[str]) -> list[Run]:
@@ -129,8 +135,12 @@ class Series:
         files = files.some(kept)
         if not kept:
             return None
-        changes, digests = plan.changes_of(files.cards), _digests(plan, files.heads)
-        return Run(files.places, plan.layout, changes, digests, told)
+        layout, changes = plan.layout, plan.changes_of(files.cards)
+        end = layout.n_bytes + _END_BYTES
+        digests = [header_digest(head[:end]) for head in files.heads]
+        asked = files.heads if self._has_former else ()
+        former = [former_digest(head[:end]) for head in asked]
+        return Run(files.places, layout, changes, digests, former, told)
 
     def _look_up(
         self, plan: Plan, cards: _MovingCards, head: bytes, said: str | None
@@ -154,18 +164,6 @@ class Series:
             alike = self._known[plan] = _Alike(plan, watched | before)
         alike.found[alike.pick(cards), said] = one
         return one
-
-
-def _digests(plan: Plan, heads: Sequence[bytes]) -> list[str]:
-    """Return what `filestart.file_headers` has of files with one header, alike in its plan."""
-    alike, end = plan.n_alike, plan.layout.n_bytes + _END_BYTES
-    begun = hashlib.sha256(heads[0][:alike])
-    digests: list[str] = []
-    for head in heads:
-        digest = begun.copy()
-        digest.update(head[alike:end])
-        digests.append(digest.hexdigest())
-    return digests
 
 
 class _Files(NamedTuple):

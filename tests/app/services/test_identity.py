@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from app.db import db, transaction
-from app.models import Block, Frame, FrameParent
+from app.models import Block, Frame, FrameParent, ScannedFile
+from app.paths import current as paths_now
+from app.services import identity, ingest
 from reduction import fitsio
+from reduction.errors import BadFileError
+from reduction.layouts import forget_layouts
 from tests.app.services.asked import plan_of, statements
 from tests.app.services.rawfiles import (
     SHAPE,
@@ -349,6 +353,88 @@ def test_file_being_written_again_waits_and_its_frame_too(raw: Path) -> None:
     rest(path)
     scan()
     assert frame_of("a.fits").unusable is None
+
+
+# Digests of before
+
+
+def make_former(*paths: str) -> None:
+    """Give stored files the digests that a database of before has of their headers."""
+    with transaction():
+        for path in paths:
+            headers = fitsio.read_headers(paths_now().raw / path)
+            assert file_of(path).header_digest == headers.digest
+            file_of(path).header_digest = headers.former_digest
+
+
+@pytest.mark.parametrize("is_series", [True, False])
+def test_copies_of_files_with_former_digests_are_found(raw: Path, *, is_series: bool) -> None:
+    contents = [fits_bytes(DATE_OBS=f"2025-11-20T22:0{n}:00") for n in range(8)]
+    names = [f"{n}.fits" for n in range(8)]
+    for name, content in zip(names, contents, strict=True):
+        store(raw / "old" / name, content)
+    scan()
+    make_former(*[f"old/{name}" for name in names])
+    (raw / "new").mkdir()
+    (raw / "old" / "0.fits").rename(raw / "new" / "0.fits")
+    for name, content in list(zip(names, contents, strict=True))[1:]:
+        store(raw / "new" / name, content)
+    if not is_series:
+        forget_layouts()
+    frames = {frame.id for frame in all_frames()}
+
+    report = scan()
+
+    assert report.counts == {"registered": 8, "duplicate": 7, "missing": 1}
+    assert state_of("new/0.fits") == ("registered", "")
+    assert state_of("old/0.fits") == ("missing", "moved")
+    assert {frame.id for frame in all_frames()} == frames
+    assert {file_of(f"new/{name}").header_digest[0] for name in names} == {"x"}
+
+
+def test_file_with_a_former_digest_is_the_same_when_it_is_touched_and_gets_that_of_today(
+    raw: Path,
+) -> None:
+    path = store(raw / "a.fits", WHOLE)
+    scan()
+    today = file_of("a.fits").header_digest
+    with transaction():
+        file_of("a.fits").content_sha256 = fitsio.content_sha256(path)
+    make_former("a.fits")
+    assert ingest.frame_info(frame_of("a.fits")).nx == SHAPE[1]
+
+    rest(path, 5000)
+    scan()
+
+    assert file_of("a.fits").header_digest == today
+    assert frame_of("a.fits").notes == []
+
+
+def test_another_header_under_a_name_with_a_former_digest_is_a_replaced_file(raw: Path) -> None:
+    store(raw / "a.fits", WHOLE)
+    scan()
+    make_former("a.fits")
+
+    store(raw / "a.fits", fits_bytes(OBJECT="M 2"), age_s=5000)
+    with pytest.raises(BadFileError, match="changed since it was scanned"):
+        ingest.frame_info(frame_of("a.fits"))
+    scan()
+
+    assert any("was replaced" in note for note in frame_of("a.fits").notes)
+
+
+def test_former_digests_are_found_and_told_by_an_index_alone(raw: Path) -> None:
+    store(raw / "a.fits", WHOLE)
+    scan()
+    with transaction():
+        db.session.add(ScannedFile(path="b.fits", size=0, mtime_ns=0, state="quarantined"))
+    with statements() as found:
+        assert not identity.has_former_digests()
+        make_former("a.fits")
+        assert identity.has_former_digests()
+    if db.engine.dialect.name == "sqlite":
+        (step,) = plan_of(found, "header_digest <")
+        assert step.startswith("SEARCH scanned_files USING COVERING INDEX")
 
 
 def test_known_files_of_the_same_headers_are_found_by_these_alone(raw: Path) -> None:
