@@ -100,7 +100,8 @@ class Walk:
                         self.ignored += 1
                 found = self._stats(below, images)
             folders += sorted(inner, reverse=True)
-            yield [*[Unasked(below + entry.name, entry.inode()) for entry in new], *found]
+            asked = [(below + entry.name, entry.inode()) for entry in new]
+            yield [*map(Unasked._make, asked), *found]
         yield sorted(links, key=attrgetter("path"))
 
     def _is_new(self, path: str) -> bool:

@@ -86,7 +86,11 @@ class FrameRows:
     def of_many(self, files: ManyFiles) -> ManyRows:
         """Return the rows of files that were told at once."""
         _, ra, dec, airmass, start, middle, night, _ = told = files.run.told
-        alike = [*map(self._alike, told.base, told.doubts)]
+        keys = zip(map(id, told.base), map(id, told.doubts), strict=True)
+        known = [*map(self._of_series.get, keys)]
+        if None in known:
+            known = [*map(self._alike, told.base, told.doubts)]
+        alike = [one for one in known if one is not None]
         paths, sizes, *_ = zip(*files.seen, strict=True)
         n = len(paths)
         own = (

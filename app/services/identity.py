@@ -159,11 +159,16 @@ _FILES: Final = str(
 )
 
 
+_FORMER: Final = (
+    select(ScannedFile.id)
+    .where(ScannedFile.header_digest > "", ScannedFile.header_digest < BEHIND_FORMER)
+    .limit(1)
+)
+
+
 def has_former_digests() -> bool:
     """Tell whether headers of stored files have the digest they had before."""
-    digest = ScannedFile.header_digest
-    query = select(ScannedFile.id).where(digest > "", digest < BEHIND_FORMER).limit(1)
-    return db.session.scalar(query) is not None
+    return db.session.scalar(_FORMER) is not None
 
 
 def _known_twins(

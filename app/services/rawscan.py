@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -258,7 +259,7 @@ class Scan:
         report.changes += [Change(o.seen.path, names[o.state], o.reason) for o in stored.outcomes]
         for files in news.many:
             report.counts[REGISTERED] += len(files.found)
-            report.changes += [Change(path, REGISTERED, "") for path in files.paths]
+            report.changes += map(Change._make, zip(files.paths, repeat(REGISTERED), repeat("")))
 
     def _store_alone(self, outcome: Outcome) -> bool:
         """Store one file; one whose values the database will not have is quarantined."""

@@ -4,7 +4,7 @@ Many headers are read value by value, not one header after the other.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -23,6 +23,7 @@ _MOMENTS: Final = frozenset(b"0000-00-00T00:00:00" + b".000000000"[:n] for n in 
 _YEARS: Final = (b"1970", b"9999")  # before and from then on the rules have doubts
 
 Parse = Callable[[bytes], Any]  # returns None of what is written, or meant, in another way
+_ParseAll = Callable[[Sequence[bytes]], list[Any] | None]
 
 
 class Field(NamedTuple):
@@ -110,8 +111,14 @@ class Form:
         alike, alike_of, values_of = self._alike, self._alike_of, self._values_of
         values = [values_of(raw) if alike_of(raw) == alike else self._nothing for raw in raws]
         columns = zip(*values, strict=True)
-        found = {one: [*map(one.parse, next(columns))] for one in self._there}
+        found = {one: _parsed(one.parse, next(columns)) for one in self._there}
         return [None if one is None else found[one] for one in self._fields]
+
+
+def _parsed(parse: Parse, tokens: Sequence[bytes]) -> list[Any]:
+    quick = _QUICK.get(parse)
+    found = None if quick is None else quick(tokens)
+    return [*map(parse, tokens)] if found is None else found
 
 
 def _start_of(one: Field) -> int:
@@ -150,6 +157,18 @@ def moment(text: bytes) -> datetime | None:
         return None
 
 
+def _moments(texts: Sequence[bytes]) -> list[datetime] | None:
+    zeros, whole = texts[0].translate(_TO_ZEROS), b"".join(texts)
+    is_usual = zeros in _MOMENTS and whole.translate(_TO_ZEROS) == zeros * len(texts)
+    if not is_usual or not _YEARS[0] <= min(texts) <= max(texts) < _YEARS[1]:
+        return None
+    ended = b"+00:00 ".join([*texts, b""]).decode("ascii").split()
+    try:
+        return [*map(datetime.fromisoformat, ended)]
+    except ValueError:
+        return None
+
+
 def _number(token: bytes) -> float | None:
     """Return a finite number as every reader of FITS has it."""
     try:
@@ -157,6 +176,14 @@ def _number(token: bytes) -> float | None:
     except ValueError:
         return None
     return value if b"_" not in token and math.isfinite(value) else None
+
+
+def _numbers(tokens: Sequence[bytes]) -> list[float] | None:
+    try:
+        values = [*map(float, tokens)]
+    except ValueError:
+        return None
+    return values if b"_" not in b"".join(tokens) and all(map(math.isfinite, values)) else None
 
 
 @lru_cache(maxsize=4096)
@@ -174,7 +201,10 @@ def number_of_hours(token: bytes) -> float | None:
 
 def around(token: bytes) -> float | None:
     """Return a right ascension in degrees."""
-    value = _number(token)
+    return _turned(_number(token))
+
+
+def _turned(value: float | None) -> float | None:
     return value if value is not None and 0 <= value <= 360 else None
 
 
@@ -208,3 +238,20 @@ def jd(token: bytes) -> float | None:
     """Return the modified Julian date of a Julian date."""
     value = _number(token)
     return None if value is None else mjd_of_jd(value)
+
+
+def _each(of: Callable[[float | None], float | None]) -> _ParseAll:
+    def parse(tokens: Sequence[bytes]) -> list[float | None] | None:
+        values = _numbers(tokens)
+        return None if values is None else [*map(of, values)]
+
+    return parse
+
+
+# How a column is parsed where each of its values is as usual, at half the cost; else None.
+_QUICK: Final[Mapping[Parse, _ParseAll]] = {
+    moment: _moments,
+    around: _each(_turned),
+    upwards_in_degrees: _each(_upwards),
+    airmass: _each(airmass_of),
+}

@@ -12,6 +12,7 @@ from reduction.digests import former_digest, header_digest
 from reduction.filestart import FileStart
 from reduction.frameinfo import FrameInfo, ToldColumns
 from reduction.guard import LIMITS, Limits, known_promise
+from reduction.headers.forms import Form
 from reduction.headers.kinds import names_say
 from reduction.headers.translate import purpose, wheres
 from reduction.headers.usual import A_DAY, Usual, tell_all
@@ -99,13 +100,12 @@ class Series:
         for plan, files in _matched(starts).items():
             said = names_say([file_names[place] for place in files.places])
             ones = self._ones(plan, files, said)
-            for form in dict.fromkeys([one.usual.form for one in ones if one is not None]):
+            sized = [*zip(ones, files.statuses, strict=True)]
+            for form in dict.fromkeys([one.form for one in ones if one is not None]):
                 kept = [
                     i
-                    for i, one in enumerate(ones)
-                    if one is not None
-                    and one.usual.form is form
-                    and files.statuses[i].st_size in one.sizes
+                    for i, (one, status) in enumerate(sized)
+                    if one is not None and one.form is form and status.st_size in one.sizes
                 ]
                 told = [one for one in map(ones.__getitem__, kept) if one is not None]
                 runs.append(self._run(plan, files.some(kept), told))
@@ -156,7 +156,7 @@ class Series:
         base = None if usual is None else usual.base_of(header)
         if known is None or usual is None or base is None:
             return None
-        one = _One(promise.sizes, usual, base)
+        one = _One(promise.sizes, usual.form, usual, base)
         alike = self._known.get(plan)
         watched = promise.read | known.read | usual.read_cards
         if alike is None or not alike.watches(watched) or len(alike.found) >= _MAX_ALIKE:
@@ -195,12 +195,10 @@ def _matched(starts: Sequence[FileStart | None]) -> dict[Plan, _Files]:
             del left[0]
             continue
         plan, _ = match
-        all_cards = [plan.match(head) for _, head, _ in left]
-        fitting = [one for one, cards in zip(left, all_cards, strict=True) if cards is not None]
-        left = [one for one, cards in zip(left, all_cards, strict=True) if cards is None]
-        places, heads, statuses = zip(*fitting, strict=True)
-        cards = [one for one in all_cards if one is not None]
-        found[plan] = _Files(places, heads, statuses, cards)
+        tried = [(*one, plan.match(one[1])) for one in left]
+        fitting = [one for one in tried if one[-1] is not None]
+        left = [] if len(fitting) == len(left) else [one[:-1] for one in tried if one[-1] is None]
+        found[plan] = _Files._make(zip(*fitting, strict=True))
     return found
 
 
@@ -208,6 +206,7 @@ class _One(NamedTuple):
     """What files have in common: the sizes they may have, and how they tell the rest."""
 
     sizes: range
+    form: Form
     usual: Usual
     base: FrameInfo
 
