@@ -7,7 +7,7 @@ import pytest
 from reduction.fitsio import read_headers
 from reduction.frameinfo import FrameInfo, FrameKind
 from reduction.headers import translate
-from reduction.headers.kinds import flat_source_of, kind_of_word, name_says
+from reduction.headers.kinds import flat_source_of, kind_of_word, name_says, names_say
 from tests.reduction.headers.texts import card, write_image
 
 LAMPS = ("LAMP_HGA", "LAMP_NE", "LAMP_QUA", "LAMP_DOM")
@@ -72,6 +72,8 @@ def test_flat_that_does_not_say_what_lit_it_has_no_source(tmp_path: Path) -> Non
 )
 def test_words_in_a_name_are_whole_words(name: str, says: str | None) -> None:
     assert name_says(name) == says
+    assert names_say([name, "", "bias.fits", name]) == [says, None, "a bias", says]
+    assert names_say([]) == []
 
 
 def test_dark_of_no_exposure_is_a_bias_and_a_short_one_is_not(tmp_path: Path) -> None:
