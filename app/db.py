@@ -26,6 +26,8 @@ from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
 
 BUSY_TIMEOUT_MS = 15_000
+# What a connection keeps of SQLite's pages, in kB: as SQLite has it, and while much is changed.
+_FEW_PAGES, _MANY_PAGES = 2000, 16_000
 
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
@@ -106,6 +108,24 @@ def transaction() -> Iterator[None]:
         del info[_AFTER_COMMIT]
     for callback in callbacks:
         callback()
+
+
+@contextmanager
+def changing_much() -> Iterator[None]:
+    """Give the open transaction more of SQLite's memory while it changes pages in many places.
+
+    Pages that do not stay in memory are written to the log each time they leave it: to store a
+    batch whose times and names lie between those of 30,000 frames took three times as long.
+    """
+    connection = db.session.connection()
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:
+        connection.exec_driver_sql(f"PRAGMA cache_size={-_MANY_PAGES}")
+    try:
+        yield
+    finally:
+        if is_sqlite:
+            connection.exec_driver_sql(f"PRAGMA cache_size={-_FEW_PAGES}")
 
 
 def after_commit(callback: Callable[[], object]) -> None:

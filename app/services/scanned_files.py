@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, select, update
 
-from app.db import Base, db, transaction, utcnow
+from app.db import Base, changing_much, db, transaction, utcnow
 from app.models import FileState, Frame, FrameParent, Level, ScannedFile
 from app.services import events, frames
 from app.services.bulk_insert import Rows, bulk_insert
@@ -41,7 +41,7 @@ def record(batch: Batch, books: Books, hashes: Mapping[int, str]) -> None:
     rows = FrameRows(books)
     found = [(outcome, rows.of_outcome(outcome)) for outcome in batch.outcomes]
     many = [rows.of_many(files) for files in batch.many]
-    with transaction():
+    with transaction(), changing_much():
         ids, ids_of_many = _write_files(batch)
         _write_hashes(hashes)
         _name_originals(batch.outcomes, ids)

@@ -1,5 +1,6 @@
 """The rows a scan writes: frames, cameras, proposals, events."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import delete, select
 
 from app.db import db, transaction
 from app.models import Event, Frame, FrameParent, HeaderText, Proposal, ScannedFile
-from app.services import frame_rows, header_texts, origins, registration
+from app.services import events, frame_rows, header_texts, origins, registration
 from reduction import fitsio, headers
 from reduction.frameinfo import FrameInfo
 from reduction.layouts import forget_layouts
@@ -292,3 +293,32 @@ def test_of_two_files_alike_the_first_on_the_way_is_the_original(raw: Path) -> N
 
     assert state_of("z/a.fits") == ("registered", "")
     assert state_of("z/bias.fits") == ("duplicate", "duplicate")
+
+
+def pages_kb() -> int:
+    """Return what the open transaction's connection may keep of SQLite's pages."""
+    return -int(db.session.connection().exec_driver_sql("PRAGMA cache_size").scalar_one())
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_scan_has_more_memory_for_pages_only_while_it_stores(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has one memory for all")
+    before = pages_kb()
+    store(raw / "a.fits", fits_bytes())
+    while_storing: list[int] = []
+
+    def publish(_nights: object) -> None:
+        while_storing.append(pages_kb())
+        if is_refused:
+            raise RuntimeError("no room for events")
+
+    monkeypatch.setattr(events, "publish_nights", publish)
+    with suppress(RuntimeError):
+        scan()
+
+    assert while_storing[0] > before
+    assert pages_kb() == before
+    assert len(all_frames()) == (0 if is_refused else 1)
