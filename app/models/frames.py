@@ -44,7 +44,7 @@ class ScannedFile(Base):
     state: Mapped[str] = mapped_column(index=True)
     reason: Mapped[str] = mapped_column(default="")
     code: Mapped[str] = mapped_column(default="")  # stable short name of the reason
-    header_digest: Mapped[str] = mapped_column(default="", index=True)
+    header_digest: Mapped[str] = mapped_column(default="", index=True)  # see `reduction.digests`
     content_sha256: Mapped[str] = mapped_column(default="")
     duplicate_of_id: Mapped[int | None] = mapped_column(_asked_at_commit("scanned_files.id"))
     first_seen_at: Mapped[datetime] = mapped_column(default=utcnow)
