@@ -4,7 +4,7 @@ What differs between SQLite and PostgreSQL stands here and in `services.queries`
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
 
@@ -123,9 +124,11 @@ def changing_much() -> Iterator[None]:
         connection.exec_driver_sql(f"PRAGMA cache_size={-_MANY_PAGES}")
     try:
         yield
+        db.session.flush()
     finally:
         if is_sqlite:
-            connection.exec_driver_sql(f"PRAGMA cache_size={-_FEW_PAGES}")
+            with suppress(DBAPIError):  # of a connection that broke: why is told already
+                connection.exec_driver_sql(f"PRAGMA cache_size={-_FEW_PAGES}")
 
 
 def after_commit(callback: Callable[[], object]) -> None:

@@ -54,8 +54,8 @@ class Comparison:
         digests = [outcome.header_digest for outcome in registered]
         digests += [digest for files in batch.many for digest in files.run.digests]
         former = {o.former_digest: o.header_digest for o in registered if o.former_digest}
-        for files in batch.many:
-            former.update(zip(files.run.former_digests, files.run.digests, strict=False))
+        for run in [files.run for files in batch.many if files.run.former_digests]:
+            former |= zip(run.former_digests, run.digests, strict=True)
         twins = _known_twins({*digests, *former}, former, _known_ids(registered))
         again = {digest for _, digest in twins} | _repeated(digests)
         batch.take_apart(lambda files: not again.isdisjoint(files.run.digests))
@@ -129,7 +129,7 @@ class Comparison:
     def _find_replaced(self, registered: Sequence[Outcome]) -> None:
         """Mark files whose frames were made from other pixels; keep the hash of the others."""
         before = {o.known.file_id: (o, o.known) for o in registered if o.known is not None}
-        for row in _former_contents(list(before)) if before else ():
+        for row in _contents_before(list(before)) if before else ():
             outcome, known = before[row.id]
             digests = outcome.header_digest, outcome.former_digest
             if row.header_digest not in digests or known.size != outcome.seen.size:
@@ -162,6 +162,9 @@ _FILES: Final = str(
 _FORMER: Final = (
     select(ScannedFile.id)
     .where(ScannedFile.header_digest > "", ScannedFile.header_digest < BEHIND_FORMER)
+    # Of these no file is a copy. Asked for the others, SQLite would take the index of states.
+    .where(ScannedFile.state.not_in((FileState.DUPLICATE, FileState.QUARANTINED)))
+    .where(ScannedFile.code != MOVED)
     .limit(1)
 )
 
@@ -203,7 +206,7 @@ def _repeated(digests: Sequence[str]) -> set[str]:
     return {digest for digest, n in Counter(digests).items() if n > 1}
 
 
-def _former_contents(file_ids: Sequence[int]) -> Sequence[Row[tuple[int, str, str]]]:
+def _contents_before(file_ids: Sequence[int]) -> Sequence[Row[tuple[int, str, str]]]:
     """Return id, header digest and content hash of the files that have frames.
 
     The first job that reads a frame's pixels notes their hash with the frame.

@@ -33,11 +33,9 @@ PATIENCE: Final = 20
 _UNFORESEEN: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _NS: Final = 1_000_000_000
 _REGISTERED: Final = FileState.REGISTERED  # looked up once: an enum is slow to ask
-_TEACHERS: Final = 8  # files that go alone before the others: two of each kind of frame
 
 
 _Step = Callable[[Outcome], object]
-_Begun = Sequence[tuple[tuple[Seen, Known | None], FileStart | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,37 +75,26 @@ class Intake:
         Files that went away are left out, unless they are known: these are missing.
         """
         found, starts = self._begin(todo)
-        batch = Batch(walked=[found])
-        left: _Begun = [*zip(found, starts, strict=True)]
-        # Of what is new, the first go alone, and the others may be like them.
-        for n_alone in (_TEACHERS, len(found)):
-            if not left:
-                break
-            many, left = self._tell(left)
-            batch.many += many
-            batch.outcomes += self._judge_begun(left[:n_alone])
-            left = left[n_alone:]
+        runs = self._tell(starts, [seen.path.rpartition("/")[2] for seen, _ in found])
+        told = frozenset([place for run in runs for place in run.places])
+        left: list[Outcome] = []
+        for place in [place for place in range(len(found)) if place not in told]:
+            left.append(Outcome(*found[place]))
+            left[-1].start = starts[place]
+        self._go(left, (self._admit, self._read, self._translate))
+        many = [ManyFiles([found[place] for place in run.places], run) for run in runs]
+        batch = Batch(left, many, [found])
         batch.take_apart(ManyFiles.is_known)
         return batch
 
-    def _tell(self, begun: _Begun) -> tuple[list[ManyFiles], _Begun]:
-        """Tell at once what is like others before; return it, and what is left."""
-        names = [seen.path.rpartition("/")[2] for (seen, _), _ in begun]
+    def _tell(
+        self, starts: Sequence[FileStart | None], names: Sequence[str]
+    ) -> Sequence[headers.Run]:
         try:
-            runs = self._series.tell([start for _, start in begun], names)
+            return self._series.tell(starts, names)
         except _UNFORESEEN:  # of one of them: that is named where each is looked at alone
             log.exception("%d headers could not be told at once", len(names))
-            return [], begun
-        told = {place for run in runs for place in run.places}
-        many = [ManyFiles([begun[place][0] for place in run.places], run) for run in runs]
-        return many, [one for place, one in enumerate(begun) if place not in told]
-
-    def _judge_begun(self, begun: _Begun) -> list[Outcome]:
-        outcomes = [Outcome(*found) for found, _ in begun]
-        for outcome, (_, start) in zip(outcomes, begun, strict=True):
-            outcome.start = start
-        self._go(outcomes, (self._admit, self._read, self._translate))
-        return outcomes
+            return ()
 
     def _begin(self, todo: Todo) -> tuple[Found, list[FileStart | None]]:
         """Read how files begin; what has to be looked at alone, whatever ails it, has no start.

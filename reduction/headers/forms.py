@@ -183,7 +183,7 @@ def _numbers(tokens: Sequence[bytes]) -> list[float] | None:
         values = [*map(float, tokens)]
     except ValueError:
         return None
-    return values if b"_" not in b"".join(tokens) and all(map(math.isfinite, values)) else None
+    return values if b"_" not in b"".join(tokens) else None
 
 
 @lru_cache(maxsize=4096)

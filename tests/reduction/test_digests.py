@@ -32,6 +32,14 @@ def test_digests_are_of_the_headers_with_their_end_and_not_of_the_pixels(tmp_pat
     assert headers.digest == header_digest(ended)
     assert headers.former_digest == former_digest(ended)
 
+    extensions = [fits.ImageHDU(np.zeros((4, 4), np.uint8), name=name) for name in ("SCI", "VAR")]
+    digests = {headers.digest}
+    for extension in extensions:
+        two = tmp_path / f"{extension.name}.fits"
+        fits.HDUList([fits.PrimaryHDU(np.zeros((4, 4), np.uint8)), extension]).writeto(two)
+        digests |= {fitsio.read_headers(two).digest}
+    assert len(digests) == 3
+
     content = bytearray(path.read_bytes())
     content[-2880] ^= 1
     path.write_bytes(content)

@@ -9,8 +9,9 @@ from app.db import db, transaction
 from app.models import Block, Frame, FrameParent, ScannedFile
 from app.paths import current as paths_now
 from app.services import identity, ingest
-from reduction import fitsio
+from reduction import cards, fitsio
 from reduction.errors import BadFileError
+from reduction.headers import series
 from reduction.layouts import forget_layouts
 from tests.app.services.asked import plan_of, statements
 from tests.app.services.rawfiles import (
@@ -410,6 +411,24 @@ def test_file_with_a_former_digest_is_the_same_when_it_is_touched_and_gets_that_
     assert frame_of("a.fits").notes == []
 
 
+def test_where_no_digest_is_a_former_one_none_is_taken(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor for those of files that no other can be a copy of any more."""
+    old = store(raw / "old.fits", WHOLE)
+    scan()
+    old.rename(raw / "moved.fits")
+    scan()
+    with transaction():
+        file_of("old.fits").header_digest = "0" * 64
+    for place in (series, cards):
+        monkeypatch.setattr(place, "former_digest", lambda _raw: pytest.fail("taken"))
+    for number in range(8):
+        store(raw / f"{number}.fits", fits_bytes(DATE_OBS=f"2025-11-20T22:0{number}:00"))
+
+    assert scan().counts == {"registered": 9, "missing": 1}
+
+
 def test_another_header_under_a_name_with_a_former_digest_is_a_replaced_file(raw: Path) -> None:
     store(raw / "a.fits", WHOLE)
     scan()
@@ -434,7 +453,7 @@ def test_former_digests_are_found_and_told_by_an_index_alone(raw: Path) -> None:
         assert identity.has_former_digests()
     if db.engine.dialect.name == "sqlite":
         (step,) = plan_of(found, "header_digest <")
-        assert step.startswith("SEARCH scanned_files USING COVERING INDEX")
+        assert step.startswith("SEARCH scanned_files USING INDEX ix_scanned_files_header_digest")
 
 
 def test_known_files_of_the_same_headers_are_found_by_these_alone(raw: Path) -> None:

@@ -5,7 +5,6 @@ import os
 import time
 import zlib
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -440,34 +439,6 @@ def test_every_real_file_ends_by_its_series_as_it_would_alone() -> None:
 
     assert [said(one) for one in told] == [said(one) for one in alone]
     assert len([one for one in told if not one.infos]) > 30
-
-
-def test_first_files_of_a_night_teach_the_others_of_their_chunk(
-    raw: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start_series(raw)
-    kinds = ("BIAS", "FLAT", "DARK", "LIGHT")
-    for number in range(20):
-        cards = {"IMAGETYP": kinds[number % 4], "DATE_OBS": f"2025-11-21T22:00:{number:02}"}
-        store(raw / "new" / f"{number:02}.fits", fits_bytes(None, OBJECT="M 3", **cards))
-    store(raw / "new" / "09.fits", b"SIMPLE  =" + b"x" * 4000)
-    alone: list[str] = []
-    real = headers.translate
-
-    def note(*given: Any, **named: Any) -> Any:
-        alone.append(named["file_name"])
-        return real(*given, **named)
-
-    monkeypatch.setattr(headers, "translate", note)
-    report = scan("new")
-
-    assert report.counts == {"registered": 19, "quarantined": 1}
-    assert len(alone) < 10
-    news = sorted([f for f in all_frames() if "/new/" in f.path], key=attrgetter("path"))
-    assert [f"{frame.start_utc:%H:%M:%S}" for frame in news] == [
-        f"22:00:{number:02}" for number in range(20) if number != 9
-    ]
-    assert [frame.kind for frame in news[-4:]] == ["bias", "flat", "dark", "science"]
 
 
 def test_file_of_a_series_is_truncated_as_any_other(raw: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reduction.headers import forms
@@ -37,6 +37,9 @@ def read(parse: Callable[[bytes], Any], texts: list[str]) -> tuple[list[Any], li
 
 
 @given(st.lists(USUAL_MOMENTS | ODD_MOMENTS, min_size=1, max_size=9))
+@example(["2025-11-20T23:59:58.123", "2025-11-20T23:59:59,123"])
+@example(["2025-11-20T23:59:58.123", "1969-11-20T23:59:59.123"])
+@example(["2025-11-20T23:59:58.123", "9999-11-20T23:59:59.123"])
 def test_column_of_moments_is_what_each_of_them_is(texts: list[str]) -> None:
     found, alone = read(forms.moment, texts)
 
@@ -44,6 +47,8 @@ def test_column_of_moments_is_what_each_of_them_is(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("parse", [forms.around, forms.upwards_in_degrees, forms.airmass])
+@example(texts=["1.5", "1_5"])
+@example(texts=["1.5", "nan", "inf", "-inf"])
 @given(texts=st.lists(USUAL_NUMBERS | ODD_NUMBERS, min_size=1, max_size=9))
 def test_column_of_numbers_is_what_each_of_them_is(
     parse: Callable[[bytes], Any], texts: list[str]
@@ -53,17 +58,26 @@ def test_column_of_numbers_is_what_each_of_them_is(
     assert repr(found) == repr(alone)
 
 
+@pytest.mark.parametrize(
+    ("parse", "texts"),
+    [
+        (forms.moment, ["2025-11-20T23:59:59.000", "2025-11-21T00:00:00.500"]),
+        (forms.around, ["0", "359.5"]),
+        (forms.upwards_in_degrees, ["-90.0", "22.5"]),
+        (forms.airmass, ["1.0", "2.5"]),
+    ],
+)
 def test_column_of_usual_values_is_parsed_without_a_call_for_each(
-    monkeypatch: pytest.MonkeyPatch,
+    parse: Callable[[bytes], Any], texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(_token: bytes) -> None:
         pytest.fail("parsed alone")
 
-    monkeypatch.setattr(forms, "_QUICK", {never: forms._QUICK[forms.moment]})
-    texts = ["2025-11-20T23:59:59.000", "2025-11-21T00:00:00.500"]
-    raws = [b"KEYWORD = " + text.encode().ljust(70) for text in texts]
+    monkeypatch.setattr(forms, "_QUICK", {never: forms._QUICK[parse]})
+    tokens = [text.encode().rjust(WIDTH) for text in texts]
+    raws = [b"KEYWORD = " + token.ljust(70) for token in tokens]
     fields = Fields(Field(0, START, START + WIDTH, never), None, None, None, None, None)
 
     (found, *_) = Form.of(raws[0], fields, ()).read(raws)
 
-    assert found == [forms.moment(text.encode()) for text in texts]
+    assert found == [parse(token) for token in tokens]
