@@ -11,7 +11,7 @@ from app.models import Event
 
 KEEP = timedelta(hours=6)
 
-_INSERT: Final = insert(Event)  # as objects, the nights of an archive take twice as long
+_INSERT: Final = insert(Event)  # as objects, a month of nights takes nearly three times as long
 
 
 def publish(topic: str, **subject: Any) -> None:  # noqa: ANN401 - JSON values

@@ -241,6 +241,8 @@ def jd(token: bytes) -> float | None:
 
 
 def _each(of: Callable[[float | None], float | None]) -> _ParseAll:
+    """Return what parses numbers of which `of` takes those that can be; none that is not finite."""
+
     def parse(tokens: Sequence[bytes]) -> list[float | None] | None:
         values = _numbers(tokens)
         return None if values is None else [*map(of, values)]

@@ -11,7 +11,7 @@ from reduction.cards import Cards
 from reduction.digests import former_digest, header_digest
 from reduction.filestart import FileStart
 from reduction.frameinfo import FrameInfo, ToldColumns
-from reduction.guard import LIMITS, Limits, known_promise
+from reduction.guard import LIMITS, known_promise
 from reduction.headers.forms import Form
 from reduction.headers.kinds import names_say
 from reduction.headers.translate import purpose, wheres
@@ -58,26 +58,22 @@ class Series:
     ----------
     profiles, site, now
         As `translate` takes them.
-    limits : Limits
-        As the headers are read with.
     has_former : bool
         Whether the digests of before are asked for, too.
     """
 
-    __slots__ = ("_has_former", "_known", "_latest", "_limits", "_where")
+    __slots__ = ("_has_former", "_known", "_latest", "_where")
 
     def __init__(
         self,
         profiles: Sequence[CameraProfile],
         site: Observatory | None,
         now: datetime,
-        limits: Limits = LIMITS,
         *,
         has_former: bool = False,
     ) -> None:
         self._where = wheres.of(profiles, site)
         self._latest = now + A_DAY
-        self._limits = limits
         self._has_former = has_former
         self._known: dict[Plan, _Alike] = {}
 
@@ -147,7 +143,7 @@ class Series:
     ) -> "_One | None":
         """Find what was remembered of a header that says the same, and keep it by what it says."""
         layout, changed = plan.layout, plan.changed(cards)
-        promise = known_promise(layout, changed, self._limits)
+        promise = known_promise(layout, changed, LIMITS)
         if promise is None:
             return None
         known = recalled(layout, changed, purpose(0, promise.shape, said, self._where))
