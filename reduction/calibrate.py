@@ -24,7 +24,7 @@ from reduction.pedestal import (
 from reduction.readout import amplifiers, data_rows, gains_known, sample
 from reduction.saturation import SaturationParams, saturation_level
 from reduction.sources import CorrectedRows
-from reduction.stats import difference_noise
+from reduction.stats import difference_noise, median_of
 
 OWN_NOISE_DOUBT = 1.1  # a frame this many times noisier than its parts has a noise of its own
 NOISE_SAMPLE = 40_000  # pixels of an amplifier from which its level and noise are measured
@@ -255,7 +255,7 @@ def _noise_model(
     """
     values = sample(rows, NOISE_SAMPLE)
     known = values[np.isfinite(values)]
-    sky = float(np.median(known)) if known.size else 0.0
+    sky = median_of(known) if known.size else 0.0
     noise = difference_noise(values)
     measured = (noise if np.isfinite(noise) else 0.0) ** 2
     gain = amp.gain_e_per_adu

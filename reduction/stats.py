@@ -1,14 +1,16 @@
 """Robust numbers of planes and stacks: levels, modes, scatters, pooled variances."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reduction.exposure import PlaneStats
 from reduction.image import FloatPlane, Image
-from reduction.kernels.samples import core_rms, count_bins
+from reduction.kernels.samples import core_rms, count_bins, median, steps_along_rows
 from reduction.normal import MAD_TO_SIGMA
+from reduction.readout import native_rows
 
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -37,16 +39,24 @@ def robust_sigma(values: Values) -> float:
     """
     if values.size == 0:
         return float("nan")
-    flat = values.astype(np.float64).ravel()
-    few = flat[:: max(1, flat.size // FEW)]
-    centre = float(np.median(few))
-    deviation = np.abs(flat - centre)
-    sigma = float(np.median(np.abs(few - centre))) * MAD_TO_SIGMA
-    if sigma == 0:
-        sigma = float(np.sqrt(np.mean(deviation**2)))
+    flat = _sample(values)
+    few = flat[:: max(1, flat.size // FEW)].astype(np.float64)
+    centre = median_of(few)
+    sigma = median_of(np.abs(few - centre)) * MAD_TO_SIGMA or core_rms(flat, centre, np.inf)
     for _ in range(2):
-        sigma = core_rms(deviation, CLIP_SIGMA * sigma) or sigma
+        sigma = core_rms(flat, centre, CLIP_SIGMA * sigma) or sigma
     return float(sigma)
+
+
+def median_of(values: Values) -> float:
+    """Return the median of finite values of any shape, as exact as they are; NaN of none."""
+    return float(values.dtype.type(median(_sample(values))))
+
+
+def _sample(values: Values) -> Values:
+    """Return values in a row as the kernels take them: contiguous, native, read-only."""
+    flat: npt.NDArray[Any] = values.reshape(-1)
+    return native_rows(flat, 0, flat.size)
 
 
 def difference_noise(plane: FloatPlane, good: npt.NDArray[np.bool_] | None = None) -> float:
@@ -67,11 +77,11 @@ def difference_noise(plane: FloatPlane, good: npt.NDArray[np.bool_] | None = Non
         Standard deviation of one pixel, in the unit of `plane`; NaN where there are no two good
         neighbours.
     """
-    step = np.diff(plane.astype(np.float64), axis=1)
-    usable = np.isfinite(step)
-    if good is not None:
-        usable &= good[:, 1:] & good[:, :-1]
-    return robust_sigma(step[usable]) / float(np.sqrt(2.0))
+    rows = native_rows(plane, 0, len(plane))
+    believed = rows[:0].astype(np.bool_) if good is None else np.ascontiguousarray(good)
+    steps = np.empty(plane.size)
+    n = steps_along_rows(rows, believed, steps)
+    return robust_sigma(steps[:n]) / float(np.sqrt(2.0))
 
 
 def mode_of(values: Values) -> float:
@@ -92,7 +102,7 @@ def mode_of(values: Values) -> float:
     """
     if values.size == 0:
         return float("nan")
-    return _mode_about(float(np.median(values)), values)
+    return _mode_about(median_of(values), values)
 
 
 def _mode_about(centre: float, values: Values) -> float:
@@ -104,7 +114,7 @@ def _mode_about(centre: float, values: Values) -> float:
     half = int(np.ceil(5.0 * sigma / width))
     start = centre - width * (half + 0.5)
     counts = np.zeros(2 * half + 1)
-    count_bins(values.astype(np.float64).ravel(), start, width, counts)
+    count_bins(_sample(values), start, width, counts)
     smooth = np.convolve(counts, np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0, mode="same")
     peak = int(np.argmax(smooth))
     return float(start + width * (peak + 0.5 + _vertex(smooth, peak)))
@@ -148,10 +158,10 @@ def plane_stats(image: Image, *, n_flagged: int | None = None) -> PlaneStats:
     if values.size == 0:
         return PlaneStats(mode=0.0, median=0.0, noise=0.0, n_good=n_good)
     noise = difference_noise(image.data[rows], good)
-    median = float(np.median(values))
+    middle = median_of(values)
     return PlaneStats(
-        mode=_mode_about(median, values),
-        median=median,
+        mode=_mode_about(middle, values),
+        median=middle,
         noise=noise if np.isfinite(noise) else 0.0,
         n_good=n_good,
     )

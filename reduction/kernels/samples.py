@@ -1,4 +1,4 @@
-"""Inner loops over samples of values: the scatter of their core, their histogram."""
+"""Inner loops over samples of values: median, scatter of the core, differences, histogram."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,14 +6,19 @@ import numpy.typing as npt
 from reduction.kernels.compiled import njit
 
 Doubles = npt.NDArray[np.float64]
+Values = npt.NDArray[np.float32] | Doubles
+Good = npt.NDArray[np.bool_]
+
+BINS = 2048  # among which values are dealt out to find the one in the middle
+FEW = 64  # values are sorted
 
 
 @njit(cache=True, nogil=True)
-def core_rms(deviations: Doubles, limit: float) -> float:
-    """Return the rms of those deviations, all positive, that are within a limit; 0 of none."""
+def core_rms(values: Values, centre: float, limit: float) -> float:
+    """Return the rms distance from a centre of those values that are within a limit; 0 of none."""
     total, n = 0.0, 0
-    for k in range(deviations.size):
-        d = deviations[k]
+    for k in range(values.size):
+        d = abs(values[k] - centre)
         near = d <= limit
         total += d * d if near else 0.0
         n += 1 if near else 0
@@ -21,10 +26,95 @@ def core_rms(deviations: Doubles, limit: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def count_bins(values: Doubles, start: float, width: float, counts: Doubles) -> None:
+def count_bins(values: Values, start: float, width: float, counts: Doubles) -> None:
     """Add values to the bins of a histogram; those outside all bins are left out."""
     per_width = 1.0 / width
     for k in range(values.size):
         place = (values[k] - start) * per_width
         if 0.0 <= place < counts.size:
             counts[int(place)] += 1.0
+
+
+@njit(cache=True, nogil=True)
+def steps_along_rows(plane: Values, good: Good, steps: Doubles) -> int:
+    """Write the differences of neighbours that are both good numbers, and return how many.
+
+    `good` is of the plane's shape, or holds nothing where every pixel is.
+    """
+    n = 0
+    for y in range(plane.shape[0]):
+        row = plane[y]
+        for x in range(row.size - 1):
+            step = np.float64(row[x + 1]) - np.float64(row[x])
+            usable = abs(step) < np.inf
+            if good.size:
+                usable &= good[y, x] & good[y, x + 1]
+            if usable:
+                steps[n] = step
+                n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})  # which lets several be compared at once
+def extremes(values: Values) -> tuple[float, float]:
+    """Return the least and the greatest of some values."""
+    least = most = values[0]
+    for k in range(values.size):
+        least = values[k] if values[k] < least else least
+        most = values[k] if values[k] > most else most
+    return np.float64(least), np.float64(most)
+
+
+@njit(cache=True, nogil=True)
+def least_above(values: Values, limit: float) -> float:
+    """Return the least of those values that are above a limit."""
+    least = np.inf
+    for k in range(values.size):
+        if limit < values[k] < least:
+            least = values[k]
+    return least
+
+
+@njit(nogil=True)
+def bin_of(value: float, least: float, per_width: float) -> int:
+    """Return the bin of a value; of one that is no number the first, so that nothing breaks."""
+    place = (np.float64(value) - least) * per_width
+    return int(place) if 0.0 <= place < BINS else 0
+
+
+@njit(cache=True, nogil=True)
+def median(values: Values) -> float:
+    """Return the median of finite values, the mean of the two in the middle; NaN of none.
+
+    The values are dealt out to equal bins between the least and the greatest, then those of the
+    middle's bin alone, and so on: a branch that is guessed wrong, which is what selecting by
+    comparing costs, is spared nearly every value.
+    """
+    if values.size == 0:
+        return np.nan
+    rank = (values.size - 1) // 2  # of the lower of the two
+    left, counts = values, np.empty(BINS, np.int64)
+    while left.size > FEW:
+        least, most = extremes(left)
+        per_width = (BINS - 1) / (most - least) if most > least else 0.0
+        if not 0.0 < per_width < np.inf:  # all the same, or next to it, or no numbers apart
+            break
+        counts[:] = 0
+        for k in range(left.size):
+            counts[bin_of(left[k], least, per_width)] += 1
+        chosen = 0
+        while rank >= counts[chosen]:
+            rank -= counts[chosen]
+            chosen += 1
+        kept = np.empty(counts[chosen] + 1, values.dtype)  # its last is written to and not kept
+        n = 0
+        for k in range(left.size):
+            kept[n] = left[k]
+            n += bin_of(left[k], least, per_width) == chosen
+        left = kept[:n]
+    ordered = np.sort(left)
+    lower = np.float64(ordered[rank])
+    if values.size % 2:
+        return lower
+    upper = ordered[rank + 1] if rank + 1 < ordered.size else least_above(values, lower)
+    return (lower + np.float64(upper)) / 2
