@@ -97,7 +97,17 @@ def format_card(keyword: str, value: str | bool | float | None, comment: str = "
     return _card(head, text if long else text.rjust(20), comment)
 
 
+def format_cards(cards: Iterable[ProductCard]) -> bytes:
+    """Return the cards of some values, one after the other."""
+    return b"".join(format_card(*card) for card in cards)
+
+
 def format_header(cards: Iterable[ProductCard]) -> bytes:
     """Return a whole header, END and padding too."""
-    raw = b"".join(format_card(*card) for card in cards) + b"END".ljust(CARD)
+    return ended(format_cards(cards))
+
+
+def ended(cards: bytes) -> bytes:
+    """Return cards as a whole header, with END and padding."""
+    raw = cards + b"END".ljust(CARD)
     return raw + b" " * (-len(raw) % BLOCK)

@@ -1,21 +1,24 @@
 """The bytes of a FITS file we write: HDUs, checksums, and a write that leaves all or nothing."""
 
-from collections.abc import Generator, Iterator, Sequence
+import mmap
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsInt
 
 import numpy as np
 import numpy.typing as npt
 
 from reduction.cards import Cards, FileHeaders, HduHeader, ProductCard
-from reduction.cardwrite import format_header
+from reduction.cardwrite import ended, format_card, format_cards
 from reduction.guard import BLOCK
 from reduction.layouts import CARD
 from reduction.wholefiles import Staged, stage
 
+Store = Callable[[npt.NDArray[Any], npt.NDArray[Any]], SupportsInt]
+
 _NO_CHECKSUM = "0" * 16
-CHUNK = 1 << 20  # bytes brought to the file's byte order and written at a time
+CHUNK = 4 << 20  # bytes brought to the file's byte order and written at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +87,17 @@ def _without_punctuation(four: list[int]) -> list[int]:
     return four
 
 
-def _with_checksums(hdu: Hdu, sum_of_data: int) -> bytes:
-    """Return the header with DATASUM and a CHECKSUM that brings the HDU's sum to zero.
+def _with_checksums(cards: bytes, sum_of_data: int) -> bytes:
+    """Return a header of some cards, DATASUM and a CHECKSUM that brings the HDU's sum to zero.
 
     It is of the same length whatever the sum.
     """
-    cards = list(hdu.cards)
-    datasum = ("DATASUM", str(sum_of_data), "checksum of the data")
-    comment = "checksum of the HDU"
-    blank = format_header([*cards, ("CHECKSUM", _NO_CHECKSUM, comment), datasum])
-    total = _fold(bytes_sum(blank) + sum_of_data)
-    return format_header([*cards, ("CHECKSUM", encode_checksum(total), comment), datasum])
+    datasum = format_card("DATASUM", str(sum_of_data), "checksum of the data")
+
+    def whole(checksum: str) -> bytes:
+        return ended(cards + format_card("CHECKSUM", checksum, "checksum of the HDU") + datasum)
+
+    return whole(encode_checksum(_fold(bytes_sum(whole(_NO_CHECKSUM)) + sum_of_data)))
 
 
 def _datasum(values: npt.NDArray[Any]) -> int:
@@ -192,10 +195,10 @@ def stage_hdus(path: Path, hdus: Sequence[Hdu], *, digest: bool = False) -> Stag
         Where the disk is full, say; nothing is left behind.
     """
     # A digest takes the bytes in their order, headers first: there the sums take a pass.
-    content = _Content(hdus, [_datasum(hdu.values) if digest else 0 for hdu in hdus])
+    content = _content(hdus, [_datasum(hdu.values) if digest else 0 for hdu in hdus])
     size = sum(len(raw) + hdu.padded for raw, hdu in zip(content.headers(), hdus, strict=True))
     behind = None if digest else content.placed_headers
-    staged = stage(path, content.pieces(), size=size, digest=digest, behind=behind)
+    staged = stage(path, content.pieces(), size=size, digest=digest, behind=behind, direct=True)
     return replace(staged, header_text=_text(content.headers()))
 
 
@@ -203,20 +206,27 @@ def warm() -> None:
     """Load the kernels of writing, or compile them where their cache is empty."""
     plane = np.zeros((2, 3), np.float32)
     hdus = [float_hdu([], plane), flags_hdu([], plane.astype(np.uint16))]
-    for piece in _Content(hdus, [_datasum(hdu.values) for hdu in hdus]).pieces():
-        piece.release()
+    list(_content(hdus, [_datasum(hdu.values) for hdu in hdus]).pieces())
+
+
+def _content(hdus: Sequence[Hdu], sums: list[int]) -> "_Content":
+    return _Content(hdus, [format_cards(hdu.cards) for hdu in hdus], sums)
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What a file is to hold: its HDUs, and the sums of their data as far as they are known."""
+    """What a file is to hold: its HDUs, the text of their cards, the sums of their data.
+
+    A sum is right when its data are written, or was before.
+    """
 
     hdus: Sequence[Hdu]
+    cards: Sequence[bytes]
     sums: list[int]
 
     def headers(self) -> list[bytes]:
         """Return the headers, true once all sums are known."""
-        return [_with_checksums(*both) for both in zip(self.hdus, self.sums, strict=True)]
+        return [_with_checksums(*both) for both in zip(self.cards, self.sums, strict=True)]
 
     def placed_headers(self) -> Iterator[tuple[int, memoryview]]:
         """Yield the headers, each with its place in the file."""
@@ -228,38 +238,55 @@ class _Content:
     def pieces(self) -> Iterator[memoryview]:
         """Yield the bytes of the file in order; each piece is good until the next is asked for.
 
-        On the way the sums of the data become known.
+        All but the last are of `CHUNK` bytes, and all begin with a page of memory. On the way the
+        sums of the data become known.
         """
-        buffer = np.empty(CHUNK // 2, np.uint16)
-        at = 0
+        store = np.empty(CHUNK + mmap.PAGESIZE, np.uint8)
+        skip = -store.ctypes.data % mmap.PAGESIZE
+        buffer, filled = store[skip : skip + CHUNK], 0
         for k, (raw, hdu) in enumerate(zip(self.headers(), self.hdus, strict=True)):
-            yield memoryview(raw)
-            at += len(raw)
-            self.sums[k] = _fold((yield from _swapped(hdu.values, buffer, at)))
-            yield memoryview(bytes(hdu.padded - hdu.values.nbytes))
-            at += hdu.padded
+            end = np.zeros(hdu.padded - hdu.values.nbytes, np.uint8)
+            filled, _ = yield from _filling(buffer, filled, np.frombuffer(raw, np.uint8), _copy)
+            filled, total = yield from _filling(buffer, filled, hdu.values, _storing(hdu.values))
+            filled, _ = yield from _filling(buffer, filled, end, _copy)
+            self.sums[k] = _fold(total)
+        if filled:
+            yield buffer[:filled].data
 
 
-def _swapped(
-    values: npt.NDArray[Any], buffer: npt.NDArray[np.uint16], at: int
-) -> Generator[memoryview, None, int]:
-    """Yield values as they are stored from byte `at` of a file on, in pieces that end on chunks.
+def _filling(
+    buffer: npt.NDArray[np.uint8],
+    filled: int,
+    values: npt.NDArray[Any],
+    store: Store,
+) -> Generator[memoryview, None, tuple[int, int]]:
+    """Store values in a buffer behind what fills it already, and yield it whenever it is full.
 
-    The pieces share one buffer, which stays in a core's second cache until it is written.
-    Returns the plain sum of their words.
+    Returns how much of it is filled then, and the sum of what `store` returned.
     """
-    from reduction.kernels import rows as kernel  # a slow import, and only writing needs it
-
     width = values.itemsize
-    store = kernel.store_words if width == 4 else kernel.store_flags
-    out = buffer.view(values.dtype)
     first = total = 0
     while first < values.size:
-        n = min(values.size - first, (CHUNK - (at + first * width) % CHUNK) // width)
-        total += int(store(values[first : first + n], out[:n]))
-        yield out[:n].view(np.uint8).data
-        first += n
-    return total
+        n = min(values.size - first, (len(buffer) - filled) // width)
+        out = buffer[filled : filled + n * width].view(values.dtype)
+        total += int(store(values[first : first + n], out))
+        first, filled = first + n, filled + n * width
+        if filled == len(buffer):
+            yield buffer.data
+            filled = 0
+    return filled, total
+
+
+def _storing(values: npt.NDArray[Any]) -> Store:
+    """Return what brings values to a file's byte order and returns the plain sum of their words."""
+    from reduction.kernels import rows as kernel  # a slow import, and only writing needs it
+
+    return kernel.store_words if values.itemsize == 4 else kernel.store_flags
+
+
+def _copy(values: npt.NDArray[Any], out: npt.NDArray[Any]) -> int:
+    out[:] = values
+    return 0
 
 
 def _text(headers: Sequence[bytes]) -> str:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, whatever happens while they are written."""
 
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -57,6 +58,7 @@ def stage(
     size: int,
     digest: bool = False,
     behind: Callable[[], Iterable[tuple[int, memoryview]]] | None = None,
+    direct: bool = False,
 ) -> Staged:
     """Write a file under a temporary name in the folder of `path` and sync it.
 
@@ -73,6 +75,10 @@ def stage(
     behind : callable, optional
         Asked, when all pieces are written, for places in the file and what is to stand there
         instead: what only the content tells. Not with a digest.
+    direct : bool
+        Whether the bytes go to the disk from where they are, where its file system can: the
+        system spends a third of the time, and what it keeps in memory stays there. For large
+        files; each piece but the last is to be of whole memory pages, and begin with one.
 
     Returns
     -------
@@ -93,10 +99,14 @@ def stage(
     try:
         with temporary.open("xb", buffering=0) as file:
             reserve(file.fileno(), size)
+            if direct:
+                _set_direct(file, True)
             for piece in pieces:
                 if digest:
                     sha256.update(piece)
                 _write_all(file, piece)
+            if direct:
+                _set_direct(file, False)
             for at, piece in () if behind is None else behind():
                 file.seek(at)
                 _write_all(file, piece)
@@ -126,4 +136,22 @@ def reserve(descriptor: int, size: int) -> None:
 
 def _write_all(file: io.FileIO, piece: memoryview) -> None:
     while piece:
-        piece = piece[file.write(piece) :]
+        try:
+            piece = piece[file.write(piece) :]
+        except OSError as error:
+            # A piece that is not of the disk's blocks, the last one say, goes through the cache.
+            if error.errno != errno.EINVAL or not _set_direct(file, False):
+                raise
+
+
+def _set_direct(file: io.FileIO, wanted: bool) -> bool:
+    """Have what is written go past the system's cache, or no longer; tell whether that is new."""
+    bit = getattr(os, "O_DIRECT", 0)
+    flags = fcntl.fcntl(file, fcntl.F_GETFL)
+    wished = flags | bit if wanted else flags & ~bit
+    try:
+        if wished != flags:
+            fcntl.fcntl(file, fcntl.F_SETFL, wished)
+    except OSError:  # a file system that cannot, one in memory, say
+        return False
+    return wished != flags

@@ -4,10 +4,13 @@ import numpy as np
 import numpy.typing as npt
 
 from reduction.kernels.compiled import njit
+from reduction.kernels.past_caches import LINE, put_lines, settle, to_next_line
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.uint16]
 Words = npt.NDArray[np.uint32]
+
+TOGETHER = 1024  # values turned while the first cache holds them
 
 
 @njit(cache=True, nogil=True)
@@ -120,11 +123,26 @@ def sum_words(words: Words) -> np.uint64:
 @njit(cache=True, nogil=True)
 def store_words(words: Words, out: Words) -> np.uint64:
     """Write words in the other byte order, a file's on our machines; return their plain sum."""
+    turned = np.empty(TOGETHER, np.uint32)
+    at = to_next_line(out)
+    total = turn_words(words, 0, at, out, 0)
+    while words.size - at >= TOGETHER:
+        total += turn_words(words, at, TOGETHER, turned, 0)
+        put_lines(out, at, turned, TOGETHER * 4 // LINE)
+        at += TOGETHER
+    settle()
+    return total + turn_words(words, at, words.size - at, out, at)
+
+
+@njit(nogil=True)
+def turn_words(words: Words, first: int, n: int, out: Words, at: int) -> np.uint64:
+    """Write `n` words in the other byte order from place `at` on; return their plain sum."""
     total = np.uint64(0)
-    for k in range(words.size):
-        v = words[k]
+    i, j = np.uint64(first), np.uint64(at)
+    for k in range(np.uint64(n)):
+        v = words[i + k]
         total += np.uint64(v)
-        out[k] = (
+        out[j + k] = (
             ((v & np.uint32(0xFF)) << np.uint32(24))
             | ((v & np.uint32(0xFF00)) << np.uint32(8))
             | ((v >> np.uint32(8)) & np.uint32(0xFF00))
@@ -151,7 +169,22 @@ def store_flags(flags: Halves, out: Halves) -> np.uint64:
 
     Returns the plain sum of the words they make, as `sum_flags`: they begin with a word.
     """
-    for k in range(flags.size):
-        v = flags[k] ^ np.uint16(0x8000)
-        out[k] = (v << np.uint16(8)) | (v >> np.uint16(8))
-    return sum_flags(flags)  # once more over what the second cache holds
+    turned = np.empty(TOGETHER, np.uint16)
+    at = to_next_line(out)
+    turn_flags(flags, 0, at, out, 0)
+    while flags.size - at >= TOGETHER:
+        turn_flags(flags, at, TOGETHER, turned, 0)
+        put_lines(out, at, turned, TOGETHER * 2 // LINE)
+        at += TOGETHER
+    settle()
+    turn_flags(flags, at, flags.size - at, out, at)
+    return sum_flags(flags)
+
+
+@njit(nogil=True)
+def turn_flags(flags: Halves, first: int, n: int, out: Halves, at: int) -> None:
+    """Write `n` flags as they are stored from place `at` on."""
+    i, j = np.uint64(first), np.uint64(at)
+    for k in range(np.uint64(n)):
+        v = flags[i + k] ^ np.uint16(0x8000)
+        out[j + k] = (v << np.uint16(8)) | (v >> np.uint16(8))

@@ -1,6 +1,10 @@
 """Files that are there whole, or not at all."""
 
+import errno
+import fcntl
 import hashlib
+import io
+import mmap
 import os
 import signal
 import subprocess
@@ -89,6 +93,83 @@ def test_file_system_that_reserves_no_room_is_written_to_all_the_same(
     stage(tmp_path / "a", [memoryview(CONTENT)], size=len(CONTENT)).put()
 
     assert (tmp_path / "a").read_bytes() == CONTENT
+
+
+def pages(letters: bytes) -> list[memoryview]:
+    """Return pieces as a file written directly takes them: pages of memory, and some bytes."""
+    held = mmap.mmap(-1, mmap.PAGESIZE * len(letters))
+    held.write(b"".join(bytes([letter]) * mmap.PAGESIZE for letter in letters))
+    whole = memoryview(held)
+    cut = mmap.PAGESIZE * (len(letters) - 1)
+    return [whole[:cut], whole[cut : cut + 100]]
+
+
+def is_cached(path: Path) -> bool:
+    """Tell whether the system has a file's first page in memory."""
+    with path.open("rb", buffering=0) as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(mmap.PAGESIZE)], 0, os.RWF_NOWAIT) > 0
+        except BlockingIOError:
+            return False
+
+
+def test_file_written_directly_leaves_the_cache_alone_where_its_disk_can(tmp_path: Path) -> None:
+    whole = b"".join(pages(b"abcd"))
+
+    stage(tmp_path / "kept", pages(b"abcd"), size=len(whole)).put()
+    stage(tmp_path / "direct", pages(b"abcd"), size=len(whole), direct=True).put()
+
+    assert is_cached(tmp_path / "kept")
+    if takes_direct_writes(tmp_path):
+        assert not is_cached(tmp_path / "direct")
+    assert (tmp_path / "kept").read_bytes() == (tmp_path / "direct").read_bytes() == whole
+
+
+def takes_direct_writes(folder: Path) -> bool:
+    try:
+        os.close(os.open(folder / "try", os.O_CREAT | os.O_WRONLY | os.O_DIRECT))
+    except OSError:
+        return False
+    return True
+
+
+def test_what_is_told_behind_stands_in_a_file_written_directly(tmp_path: Path) -> None:
+    whole = b"".join(pages(b"abc"))
+
+    def behind() -> Iterator[tuple[int, memoryview]]:
+        yield 10, memoryview(b"first")
+        yield len(whole) - 4, memoryview(b"last")
+
+    stage(tmp_path / "a", pages(b"abc"), size=len(whole), behind=behind, direct=True).put()
+
+    expected = whole[:10] + b"first" + whole[15:-4] + b"last"
+    assert (tmp_path / "a").read_bytes() == expected
+
+
+@pytest.mark.parametrize("refused", ["always", "once it is written to"])
+def test_disk_that_takes_no_direct_writes_is_written_to_all_the_same(
+    refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file system in memory refuses to be asked; others want larger blocks than ours.
+    asked, fcntl_of = [], fcntl.fcntl
+
+    def asks(file: io.FileIO, command: int, flags: int = 0) -> int:
+        if command == fcntl.F_SETFL and flags & os.O_DIRECT:
+            asked.append(file)
+            if refused == "always":
+                raise OSError(errno.EINVAL, "Invalid argument")
+        return fcntl_of(file, command, flags)
+
+    monkeypatch.setattr(fcntl, "fcntl", asks)
+    pieces = pages(b"abc")
+    if refused != "always":  # pieces that no disk takes directly
+        held = memoryview(bytearray(b"".join(pieces)) + b"?")[1:]
+        pieces = [held[:5001], held[5001:]]
+
+    stage(tmp_path / "a", pieces, size=sum(map(len, pieces)), direct=True).put()
+
+    assert len(asked) == 1
+    assert (tmp_path / "a").read_bytes() == b"".join(pieces)
 
 
 def test_writer_that_is_killed_at_any_moment_leaves_one_whole_content(tmp_path: Path) -> None:
