@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-_NO_RESERVING = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV})
+# What file systems answer that cannot do what is asked of them, or not for these bytes.
+_CANNOT = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def reserve(descriptor: int, size: int) -> None:
     try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        if error.errno not in _NO_RESERVING:
+        if error.errno not in _CANNOT:
             raise
 
 
@@ -140,7 +141,7 @@ def _write_all(file: io.FileIO, piece: memoryview) -> None:
             piece = piece[file.write(piece) :]
         except OSError as error:
             # A piece that is not of the disk's blocks, the last one say, goes through the cache.
-            if error.errno != errno.EINVAL or not _set_direct(file, False):
+            if error.errno not in _CANNOT or not _set_direct(file, False):
                 raise
 
 

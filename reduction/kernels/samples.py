@@ -1,4 +1,4 @@
-"""Inner loops over samples of values: median, scatter of the core, differences, histogram."""
+"""Inner loops over samples of values: their middle, scatter of the core, steps, histogram."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ Values = npt.NDArray[np.float32] | Doubles
 Good = npt.NDArray[np.bool_]
 
 BINS = 2048  # among which values are dealt out to find the one in the middle
-FEW = 64  # values are sorted
+FEW = 1024  # values are few enough to be sorted
 
 
 @njit(cache=True, nogil=True)
@@ -55,7 +55,7 @@ def steps_along_rows(plane: Values, good: Good, steps: Doubles) -> int:
     return n
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})  # which lets several be compared at once
+@njit(nogil=True, fastmath={"nnan", "nsz"})  # which lets several be compared at once
 def extremes(values: Values) -> tuple[float, float]:
     """Return the least and the greatest of some values."""
     least = most = values[0]
@@ -63,16 +63,6 @@ def extremes(values: Values) -> tuple[float, float]:
         least = values[k] if values[k] < least else least
         most = values[k] if values[k] > most else most
     return np.float64(least), np.float64(most)
-
-
-@njit(cache=True, nogil=True)
-def least_above(values: Values, limit: float) -> float:
-    """Return the least of those values that are above a limit."""
-    least = np.inf
-    for k in range(values.size):
-        if limit < values[k] < least:
-            least = values[k]
-    return least
 
 
 @njit(nogil=True)
@@ -83,21 +73,19 @@ def bin_of(value: float, least: float, per_width: float) -> int:
 
 
 @njit(cache=True, nogil=True)
-def median(values: Values) -> float:
-    """Return the median of finite values, the mean of the two in the middle; NaN of none.
+def around_rank(values: Values, rank: int) -> tuple[int, Values]:
+    """Return few of some finite values, among them that of a rank, and its rank among those.
 
     The values are dealt out to equal bins between the least and the greatest, then those of the
-    middle's bin alone, and so on: a branch that is guessed wrong, which is what selecting by
-    comparing costs, is spared nearly every value.
+    bin that holds the rank alone, and so on: a branch that is guessed wrong, which is what
+    selecting by comparing costs, is spared nearly every value. What is returned are all of the
+    values between two; more than a few where they are the same, or no bins fit between them.
     """
-    if values.size == 0:
-        return np.nan
-    rank = (values.size - 1) // 2  # of the lower of the two
     left, counts = values, np.empty(BINS, np.int64)
     while left.size > FEW:
         least, most = extremes(left)
         per_width = (BINS - 1) / (most - least) if most > least else 0.0
-        if not 0.0 < per_width < np.inf:  # all the same, or next to it, or no numbers apart
+        if not 0.0 < per_width < np.inf:
             break
         counts[:] = 0
         for k in range(left.size):
@@ -112,9 +100,4 @@ def median(values: Values) -> float:
             kept[n] = left[k]
             n += bin_of(left[k], least, per_width) == chosen
         left = kept[:n]
-    ordered = np.sort(left)
-    lower = np.float64(ordered[rank])
-    if values.size % 2:
-        return lower
-    upper = ordered[rank + 1] if rank + 1 < ordered.size else least_above(values, lower)
-    return (lower + np.float64(upper)) / 2
+    return rank, left

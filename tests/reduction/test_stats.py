@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from reduction.image import Image
+from reduction.kernels.samples import FEW
 from reduction.stats import (
     difference_noise,
+    median_of,
     median_variance,
     mode_of,
     plane_stats,
@@ -13,6 +17,7 @@ from reduction.stats import (
     robust_sigma,
     sampled_rows,
 )
+from tests.reduction.kernels.test_samples import KINDS
 
 
 def image_of(data: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Image:
@@ -36,6 +41,32 @@ def test_constant_sample_has_no_scatter() -> None:
     assert mode_of(np.full(10, 3.0)) == 3
     assert np.isnan(robust_sigma(np.empty(0)))
     assert np.isnan(mode_of(np.empty(0)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 2, 3, FEW, FEW + 1, FEW + 2, 70_000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_median_is_numpys(
+    kind: str, n: int, dtype: type[np.floating], rng: np.random.Generator
+) -> None:
+    values = KINDS[kind](rng, n).astype(dtype)
+
+    assert median_of(values.reshape(1, -1)) == np.median(values)
+
+
+def test_nothing_has_no_median() -> None:
+    assert np.isnan(median_of(np.empty(0)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1e300, 1e300) | st.sampled_from([0.0, 5e-324, 1.7e308, -1.7e308])))
+@example([-1.7e308, 1.7e308])  # further apart than a number can be
+@example([0.0, 5e-324])  # closer than a bin can be
+def test_median_of_any_numbers_is_numpys(values: list[float]) -> None:
+    many = np.array([0.5, *values] * FEW)
+
+    with np.errstate(over="ignore"):
+        assert median_of(many) == np.median(many)
 
 
 def test_noise_of_pixels_is_seen_through_a_gradient_and_without_bad_ones(

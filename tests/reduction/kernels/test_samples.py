@@ -5,11 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
-from reduction.kernels.samples import FEW, core_rms, median, steps_along_rows
+from reduction.kernels.samples import FEW, around_rank, core_rms, steps_along_rows
 
 Made = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 
@@ -30,15 +29,22 @@ def read_only(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return values
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [1, 2, 3, FEW, FEW + 1, FEW + 2, 5000, 70_001])
-@pytest.mark.parametrize("kind", KINDS)
-def test_median_is_numpys(
-    kind: str, n: int, dtype: type[np.floating], rng: np.random.Generator
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20 * FEW), st.sampled_from(list(KINDS)))
+def test_values_around_a_rank_are_those_between_the_least_and_greatest_of_them(
+    seed: int, n: int, kind: str
 ) -> None:
-    values = KINDS[kind](rng, n).astype(dtype)
+    rng = np.random.default_rng(seed)
+    values = KINDS[kind](rng, n)
+    rank = int(rng.integers(0, n))
 
-    assert dtype(median(read_only(values))) == np.median(values)
+    place, left = around_rank(read_only(values), rank)
+
+    ordered = np.sort(values)
+    assert np.sort(left)[place] == ordered[rank]
+    below = np.count_nonzero(values < left.min())
+    np.testing.assert_array_equal(np.sort(left), ordered[below : below + left.size])
+    assert left.size <= FEW or left.min() == left.max()
 
 
 def test_what_is_no_number_breaks_nothing(rng: np.random.Generator) -> None:
@@ -46,28 +52,7 @@ def test_what_is_no_number_breaks_nothing(rng: np.random.Generator) -> None:
     values[rng.random(10_000) < 0.3] = np.nan
     values[::7] = np.inf
 
-    median(read_only(values))
-
-
-def test_nothing_has_no_median() -> None:
-    assert np.isnan(median(read_only(np.empty(0))))
-
-
-@settings(deadline=None)
-@given(
-    arrays.arrays(
-        np.float64,
-        st.integers(1, 3 * FEW),
-        elements=st.floats(-1e300, 1e300) | st.sampled_from([0.0, 5e-324, 1.7e308, -1.7e308]),
-    )
-)
-@example(np.repeat([-1.7e308, 1.7e308], FEW))  # further apart than a number can be
-@example(np.repeat([0.0, 5e-324], FEW))
-def test_median_holds_one_half_on_either_side(values: npt.NDArray[np.float64]) -> None:
-    with np.errstate(over="ignore"):
-        expected = np.median(values)
-
-    assert median(read_only(values.copy())) == expected
+    around_rank(read_only(values), 5000)
 
 
 @pytest.mark.parametrize("masked", [False, True])
