@@ -22,6 +22,8 @@ def _number_text(value: float) -> str:
 
 def _printable(text: str) -> str:
     """Return text that a FITS header may hold; what is not ASCII becomes a question mark."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 

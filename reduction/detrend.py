@@ -11,11 +11,11 @@ from reduction.camera import Amplifier
 from reduction.combine import ONE_THREAD, Run, run_tasks
 from reduction.exposure import Exposure
 from reduction.flags import PixelFlag
-from reduction.image import FloatPlane, Image, MaskPlane, Unit
+from reduction.image import FloatPlane, Image, MaskPlane, Unit, native_rows
 from reduction.kernels import detrend as kernel
 from reduction.overscan import Overscan
 from reduction.pedestal import Calibrations, Subtraction
-from reduction.readout import RawRows, bands, data_rows, native_rows
+from reduction.readout import RawRows, bands, data_rows
 
 BAND_BYTES = 512 * 1024  # of decoded rows: they stay in a core's second cache
 SPAN = 256  # rows that one thread reduces at a time

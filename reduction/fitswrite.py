@@ -195,7 +195,7 @@ def stage_hdus(path: Path, hdus: Sequence[Hdu], *, digest: bool = False) -> Stag
         Where the disk is full, say; nothing is left behind.
     """
     # A digest takes the bytes in their order, headers first: there the sums take a pass.
-    content = _content(hdus, [_datasum(hdu.values) if digest else 0 for hdu in hdus])
+    content = _Content.of(hdus, [_datasum(hdu.values) if digest else 0 for hdu in hdus])
     size = sum(len(raw) + hdu.padded for raw, hdu in zip(content.headers(), hdus, strict=True))
     behind = None if digest else content.placed_headers
     staged = stage(path, content.pieces(), size=size, digest=digest, behind=behind, direct=True)
@@ -206,11 +206,7 @@ def warm() -> None:
     """Load the kernels of writing, or compile them where their cache is empty."""
     plane = np.zeros((2, 3), np.float32)
     hdus = [float_hdu([], plane), flags_hdu([], plane.astype(np.uint16))]
-    list(_content(hdus, [_datasum(hdu.values) for hdu in hdus]).pieces())
-
-
-def _content(hdus: Sequence[Hdu], sums: list[int]) -> "_Content":
-    return _Content(hdus, [format_cards(hdu.cards) for hdu in hdus], sums)
+    list(_Content.of(hdus, [_datasum(hdu.values) for hdu in hdus]).pieces())
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +219,11 @@ class _Content:
     hdus: Sequence[Hdu]
     cards: Sequence[bytes]
     sums: list[int]
+
+    @classmethod
+    def of(cls, hdus: Sequence[Hdu], sums: list[int]) -> "_Content":
+        """Return the content, with the text of its cards."""
+        return cls(hdus, [format_cards(hdu.cards) for hdu in hdus], sums)
 
     def headers(self) -> list[bytes]:
         """Return the headers, true once all sums are known."""

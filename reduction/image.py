@@ -1,7 +1,7 @@
-"""The image every reduction step takes and returns."""
+"""The image every reduction step takes and returns, and its rows as compiled loops take them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import numpy.typing as npt
 FloatPlane = npt.NDArray[np.float32]
 MaskPlane = npt.NDArray[np.uint16]
 Unit = Literal["adu", "electron", "1"]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,11 @@ class Image:
         """Rows and columns, ``(ny, nx)``."""
         ny, nx = self.data.shape
         return ny, nx
+
+
+def native_rows(plane: npt.NDArray[Number], y0: int, y1: int) -> npt.NDArray[Number]:
+    """Return rows of a plane as the kernels take them: contiguous, native, read-only."""
+    native = plane.dtype.newbyteorder("=")
+    rows = np.ascontiguousarray(np.asarray(plane)[y0:y1], dtype=native).view()
+    rows.flags.writeable = False
+    return rows

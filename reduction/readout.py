@@ -3,7 +3,7 @@
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ from reduction.image import FloatPlane
 
 Decoding = tuple[int, int, bool, bool, int, float]  # of rows, as `decode_halves` takes it
 _Layout = tuple[int, int, int, int, tuple[Section, ...]]
-Number = TypeVar("Number", np.float32, np.uint16)
 MAPPED_AROUND = 1 << 16  # bytes Linux maps at a fault, aligned, unless it is told otherwise
 
 
@@ -314,11 +313,3 @@ def sample(source: RowSource, pixels: int) -> FloatPlane:
         source.read(y, y + 1, out[k : k + 1])
         source.release(y, y + 1)
     return out
-
-
-def native_rows(plane: npt.NDArray[Number], y0: int, y1: int) -> npt.NDArray[Number]:
-    """Return rows of a plane as the kernels take them: contiguous, native, read-only."""
-    native = plane.dtype.newbyteorder("=")
-    rows = np.ascontiguousarray(np.asarray(plane)[y0:y1], dtype=native).view()
-    rows.flags.writeable = False
-    return rows

@@ -19,7 +19,7 @@ from reduction.exposure import Calibrated, Exposure, LeftOut, Master
 from reduction.flags import PixelFlag
 from reduction.flat import FlatParams, combine_flats
 from reduction.frameinfo import FrameInfo, FrameKind
-from reduction.image import Image
+from reduction.image import Image, native_rows
 from reduction.kernels.detrend import count_flags
 from reduction.masters import (
     Stacked,
@@ -30,7 +30,6 @@ from reduction.masters import (
     with_overscans,
 )
 from reduction.pedestal import Calibrations, DarkFrame
-from reduction.readout import native_rows
 from reduction.saturation import SaturationParams, flag_bleeding
 from reduction.seams import match_amplifiers
 from reduction.stats import plane_stats

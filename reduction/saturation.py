@@ -8,9 +8,9 @@ import numpy.typing as npt
 from reduction.camera import Section
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo
-from reduction.image import Image, MaskPlane
+from reduction.image import Image, MaskPlane, native_rows
 from reduction.kernels.detrend import bleed_columns, mark_columns
-from reduction.readout import RawRows, native_rows
+from reduction.readout import RawRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reduction.image import FloatPlane
+from reduction.image import FloatPlane, native_rows
 from reduction.kernels.rows import level_rows, subtract_rows
-from reduction.readout import RawRows, native_rows
+from reduction.readout import RawRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reduction.errors import ShapeMismatchError
 from reduction.exposure import PlaneStats
-from reduction.image import FloatPlane, Image
+from reduction.image import FloatPlane, Image, native_rows
+from reduction.kernels.samples import FEW as FEW_LEFT
 from reduction.kernels.samples import around_rank, core_rms, count_bins, steps_along_rows
 from reduction.normal import MAD_TO_SIGMA
-from reduction.readout import native_rows
 
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -49,16 +50,20 @@ def robust_sigma(values: Values) -> float:
 
 
 def median_of(values: Values) -> float:
-    """Return what numpy's median is of finite values of any shape, in a third of the time.
+    """Return numpy's median of values of any shape, of most samples in a third of the time.
 
-    NaN of none; of two in the middle the mean, as exact as they are.
+    NaN of none, and where one is NaN.
     """
     flat = _sample(values)
     if flat.size == 0:
         return float("nan")
     rank, left = around_rank(flat, (flat.size - 1) // 2)
+    if left.size > FEW_LEFT:
+        return float(np.median(flat))
     ordered = np.sort(left)
     lower = ordered[rank]
+    if np.isnan(ordered[-1]):
+        return float("nan")
     if flat.size % 2:
         return float(lower)
     upper = ordered[rank + 1] if rank + 1 < left.size else flat[flat > lower].min()
@@ -88,11 +93,21 @@ def difference_noise(plane: FloatPlane, good: npt.NDArray[np.bool_] | None = Non
     float
         Standard deviation of one pixel, in the unit of `plane`; NaN where there are no two good
         neighbours.
+
+    Raises
+    ------
+    ShapeMismatchError
+        If `good` has another shape.
     """
-    rows = native_rows(plane, 0, len(plane))
-    believed = rows[:0].astype(np.bool_) if good is None else np.ascontiguousarray(good)
+    if good is None:
+        good = np.empty((0, 0), np.bool_)
+    elif good.shape != plane.shape:
+        raise ShapeMismatchError(
+            f"which pixels are good is told of {good.shape}, the plane has {plane.shape}"
+        )
     steps = np.empty(plane.size)
-    n = steps_along_rows(rows, believed, steps)
+    rows, believed = native_rows(plane, 0, len(plane)), good.astype(np.bool_, copy=False)
+    n = steps_along_rows(rows, native_rows(believed, 0, len(good)), steps)
     return robust_sigma(steps[:n]) / float(np.sqrt(2.0))
 
 

@@ -153,6 +153,6 @@ def _set_direct(file: io.FileIO, wanted: bool) -> bool:
     try:
         if wished != flags:
             fcntl.fcntl(file, fcntl.F_SETFL, wished)
-    except OSError:  # a file system that cannot, one in memory, say
+    except OSError:  # a file system that cannot
         return False
     return wished != flags

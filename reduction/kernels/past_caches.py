@@ -5,7 +5,7 @@ from typing import Any
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from reduction.kernels.compiled import njit
@@ -40,6 +40,8 @@ def _build_fence(context: Numbas, builder: Numbas, _signature: Numbas, _args: Nu
 
 @intrinsic
 def _put(_typing: Numbas, to: Numbas, _at: Numbas, values: Numbas, _n: Numbas) -> Numbas:
+    if not to.layout == values.layout == "C":
+        return None  # numba says then that there is no such function
     return types.void(to, types.intp, values, types.intp), _build_lines
 
 
@@ -48,8 +50,14 @@ def _fence(_typing: Numbas) -> Numbas:
     return types.void(), _build_fence
 
 
-PUT: Any = _put
-FENCE: Any = _fence
+def _put_plainly(to: Values, at: int, values: Values, n: int) -> None:
+    count = n * LINE // values.itemsize
+    to[at : at + count] = values[:count]
+
+
+# Uncompiled, as for a debugger, lines go the usual way. An intrinsic's own types are numba's.
+PUT: Any = _put_plainly if config.DISABLE_JIT else _put  # type: ignore[attr-defined]
+FENCE: Any = (lambda: None) if config.DISABLE_JIT else _fence  # type: ignore[attr-defined]
 
 
 @njit(nogil=True)
@@ -70,5 +78,9 @@ def settle() -> None:
 
 @njit(nogil=True)
 def to_next_line(values: Values) -> int:
-    """Return how many elements of an array lie before the first line it has a whole of."""
-    return min(values.size, (-values.ctypes.data % LINE) // values.itemsize)
+    """Return how many elements of an array lie before the first line it has a whole of.
+
+    All of them, where lines do not begin with an element.
+    """
+    left = -values.ctypes.data % LINE
+    return values.size if left % values.itemsize else min(values.size, left // values.itemsize)

@@ -8,9 +8,11 @@ from reduction.kernels.compiled import njit
 Doubles = npt.NDArray[np.float64]
 Values = npt.NDArray[np.float32] | Doubles
 Good = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int64]
 
 BINS = 2048  # among which values are dealt out to find the one in the middle
 FEW = 1024  # values are few enough to be sorted
+ROUNDS = 4  # after which values of every size are left to others
 
 
 @njit(cache=True, nogil=True)
@@ -55,49 +57,57 @@ def steps_along_rows(plane: Values, good: Good, steps: Doubles) -> int:
     return n
 
 
-@njit(nogil=True, fastmath={"nnan", "nsz"})  # which lets several be compared at once
-def extremes(values: Values) -> tuple[float, float]:
-    """Return the least and the greatest of some values."""
-    least = most = values[0]
+@njit(nogil=True)
+def extremes(values: Values) -> tuple[float, float, int]:
+    """Return the least and the greatest of some values, and how many are no numbers."""
+    least, most, missing = values[0], values[0], 0
     for k in range(values.size):
-        least = values[k] if values[k] < least else least
-        most = values[k] if values[k] > most else most
-    return np.float64(least), np.float64(most)
+        v = values[k]
+        least = v if v < least else least
+        most = v if v > most else most
+        missing += 1 if np.isnan(v) else 0
+    return np.float64(least), np.float64(most), missing
 
 
 @njit(nogil=True)
-def bin_of(value: float, least: float, per_width: float) -> int:
-    """Return the bin of a value; of one that is no number the first, so that nothing breaks."""
-    place = (np.float64(value) - least) * per_width
-    return int(place) if 0.0 <= place < BINS else 0
+def bin_of_rank(
+    values: Values, rank: int, least: float, per_width: float, counts: Counts
+) -> tuple[int, Values]:
+    """Deal values out to bins; return those of the bin that holds a rank, and the rank there."""
+    counts[:] = 0
+    for k in range(values.size):
+        counts[int((values[k] - least) * per_width)] += 1
+    chosen = 0
+    while rank >= counts[chosen]:
+        rank -= counts[chosen]
+        chosen += 1
+    kept = np.empty(counts[chosen] + 1, values.dtype)  # its last is written to and not kept
+    n = 0
+    for k in range(values.size):
+        kept[n] = values[k]
+        n += int((values[k] - least) * per_width) == chosen
+    return rank, kept[:n]
 
 
 @njit(cache=True, nogil=True)
 def around_rank(values: Values, rank: int) -> tuple[int, Values]:
-    """Return few of some finite values, among them that of a rank, and its rank among those.
+    """Return few of some values, among them that of a rank, and its rank among those.
 
     The values are dealt out to equal bins between the least and the greatest, then those of the
     bin that holds the rank alone, and so on: a branch that is guessed wrong, which is what
     selecting by comparing costs, is spared nearly every value. What is returned are all of the
-    values between two; more than a few where they are the same, or no bins fit between them.
+    values between two, or the one and its equal behind it. They are more than a few where bins
+    do not tell them apart soon, or one is no number.
     """
     left, counts = values, np.empty(BINS, np.int64)
-    while left.size > FEW:
-        least, most = extremes(left)
-        per_width = (BINS - 1) / (most - least) if most > least else 0.0
-        if not 0.0 < per_width < np.inf:
+    for _ in range(ROUNDS):
+        if left.size <= FEW:
             break
-        counts[:] = 0
-        for k in range(left.size):
-            counts[bin_of(left[k], least, per_width)] += 1
-        chosen = 0
-        while rank >= counts[chosen]:
-            rank -= counts[chosen]
-            chosen += 1
-        kept = np.empty(counts[chosen] + 1, values.dtype)  # its last is written to and not kept
-        n = 0
-        for k in range(left.size):
-            kept[n] = left[k]
-            n += bin_of(left[k], least, per_width) == chosen
-        left = kept[:n]
+        least, most, missing = extremes(left)
+        if least == most and not missing:
+            return 0, left[: min(2, left.size - rank)]
+        per_width = (BINS - 1) / (most - least) if most > least else 0.0
+        if missing or not 0.0 < per_width < np.inf:
+            break
+        rank, left = bin_of_rank(left, rank, least, per_width, counts)
     return rank, left

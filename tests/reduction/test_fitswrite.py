@@ -1,6 +1,10 @@
 """Checksums as other readers see them, and files written whole or not at all."""
 
+import fcntl
 import hashlib
+import io
+import mmap
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reduction import wholefiles
 from reduction.fitsio import read_headers
 from reduction.fitswrite import (
     CHUNK,
@@ -130,3 +135,39 @@ def test_digest_and_text_are_those_of_the_file(tmp_path: Path, rng: np.random.Ge
     assert staged.sha256 == hashlib.sha256(content).hexdigest()
     assert staged.size == len(content)
     assert staged.header_text == read_headers(path).text
+
+
+def test_pieces_of_a_large_file_are_such_as_go_to_the_disk_directly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int, int]] = []
+    write_all = wholefiles._write_all
+
+    def looking(file: io.FileIO, piece: memoryview) -> None:
+        address = np.frombuffer(piece, np.uint8).ctypes.data
+        is_direct = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_DIRECT
+        seen.append((address % mmap.PAGESIZE, len(piece), is_direct))
+        write_all(file, piece)
+
+    monkeypatch.setattr(wholefiles, "_write_all", looking)
+    plane = np.zeros((5, CHUNK // 8), np.float32)
+
+    write_hdus(tmp_path / "a.fits", [primary_hdu([]), float_hdu([], plane)])
+
+    pieces, headers = seen[:3], seen[3:]
+    assert [(place, size) for place, size, _ in pieces[:2]] == [(0, CHUNK), (0, CHUNK)]
+    assert pieces[2][0] == 0
+    assert sum(size for _, size, _ in pieces) == (tmp_path / "a.fits").stat().st_size
+    # Still so when the last piece comes: the ones before were taken as they are.
+    assert {is_direct for _, _, is_direct in pieces} == {pieces[0][2]}
+    assert pieces[0][2] == (os.O_DIRECT if takes_direct_writes(tmp_path) else 0)
+    assert {is_direct for _, _, is_direct in headers} == {0}
+    assert CHUNK % mmap.PAGESIZE == 0
+
+
+def takes_direct_writes(folder: Path) -> bool:
+    try:
+        os.close(os.open(folder / "try", os.O_CREAT | os.O_WRONLY | os.O_DIRECT))
+    except OSError:
+        return False
+    return True

@@ -11,7 +11,8 @@ from reduction.camera import Amplifier, Section
 from reduction.errors import BadFrameError, ShapeMismatchError
 from reduction.exposure import Exposure
 from reduction.frameinfo import FrameInfo, FrameKind
-from reduction.readout import amplifiers, check_same_layout, data_rows, native_rows, sample
+from reduction.image import native_rows
+from reduction.readout import amplifiers, check_same_layout, data_rows, sample
 
 AMP = Amplifier(0, Section(2, 7, 3, 11), None, Section(0, 5, 0, 8))
 

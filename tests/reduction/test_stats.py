@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from reduction.errors import ShapeMismatchError
 from reduction.image import Image
 from reduction.kernels.samples import FEW
 from reduction.stats import (
@@ -54,6 +55,25 @@ def test_median_is_numpys(
     assert median_of(values.reshape(1, -1)) == np.median(values)
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 20_000])
+@pytest.mark.parametrize("at", [0, -1])
+@pytest.mark.parametrize("level", [0.0, 1.0, np.inf])
+def test_what_holds_no_number_has_no_median(n: int, at: int, level: float) -> None:
+    values = np.append(np.zeros(n), level)
+    values[at] = np.nan
+
+    assert np.isnan(median_of(values))
+
+
+@pytest.mark.parametrize("n", [5, 20_001])
+def test_median_of_what_knows_no_end_is_numpys(n: int, rng: np.random.Generator) -> None:
+    values = rng.normal(0, 1, n)
+    values[rng.random(n) < 0.2] = np.inf
+    values[0] = -np.inf
+
+    assert median_of(values) == np.median(values)
+
+
 def test_nothing_has_no_median() -> None:
     assert np.isnan(median_of(np.empty(0)))
 
@@ -80,6 +100,13 @@ def test_noise_of_pixels_is_seen_through_a_gradient_and_without_bad_ones(
     measured = difference_noise(plane.astype(np.float32), good)
 
     assert measured == pytest.approx(4, rel=0.02)
+
+
+def test_noise_is_not_told_by_good_pixels_of_another_plane() -> None:
+    plane = np.zeros((40, 50), np.float32)
+
+    with pytest.raises(ShapeMismatchError, match=r"\(3, 5\).*\(40, 50\)"):
+        difference_noise(plane, np.ones((3, 5), np.bool_))
 
 
 def test_mode_is_the_peak_of_a_skewed_sample(rng: np.random.Generator) -> None:

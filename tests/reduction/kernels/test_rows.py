@@ -1,5 +1,7 @@
 """Values on their way into a file: their bytes and their sums, wherever they lie in memory."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -62,6 +64,17 @@ def test_flags_are_stored_as_signed_numbers_and_summed(size: int, before: int, t
     padded = np.zeros(size + size % 2, ">i2")
     padded[:size] = stored
     assert int(total) == int(padded.view(">u4").sum(dtype=np.uint64)) == int(sum_flags(flags))
+
+
+@pytest.mark.parametrize(("store", "dtype"), [(store_words, np.uint32), (store_flags, np.uint16)])
+def test_values_are_stored_askew_too(store: Callable[..., int], dtype: type[np.generic]) -> None:
+    width = np.dtype(dtype).itemsize
+    values = np.arange(3 * TOGETHER).astype(dtype)
+    askew = np.zeros(width * (values.size + 1), np.uint8)[1 : 1 - width].view(dtype)
+    straight = np.zeros(values.size, dtype)
+
+    assert store(read_only(values), askew) == store(values, straight)
+    np.testing.assert_array_equal(askew, straight)
 
 
 @pytest.mark.parametrize("store", [store_words, store_flags])
