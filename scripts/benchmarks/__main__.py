@@ -70,7 +70,7 @@ def install_peers() -> None:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / "bin" / "python")
     packages = ["ccdproc", "astroscrappy", "bottleneck", "djangorestframework", "gunicorn"]
-    packages += ["sep", "twirl", "statsmodels"]
+    packages += ["sep", "twirl", "statsmodels", "numba"]  # twirl is 30 times as fast with numba
     subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
 
 
