@@ -9,8 +9,13 @@ import numpy.typing as npt
 from reduction.errors import ShapeMismatchError
 from reduction.exposure import PlaneStats
 from reduction.image import FloatPlane, Image, native_rows
-from reduction.kernels.samples import FEW as FEW_LEFT
-from reduction.kernels.samples import around_rank, core_rms, count_bins, steps_along_rows
+from reduction.kernels.samples import (
+    SORTED_AT_MOST,
+    around_rank,
+    core_rms,
+    count_bins,
+    steps_along_rows,
+)
 from reduction.normal import MAD_TO_SIGMA
 
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -58,7 +63,7 @@ def median_of(values: Values) -> float:
     if flat.size == 0:
         return float("nan")
     rank, left = around_rank(flat, (flat.size - 1) // 2)
-    if left.size > FEW_LEFT:
+    if left.size > SORTED_AT_MOST:
         return float(np.median(flat))
     ordered = np.sort(left)
     lower = ordered[rank]

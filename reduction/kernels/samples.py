@@ -11,7 +11,7 @@ Good = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
 
 BINS = 2048  # among which values are dealt out to find the one in the middle
-FEW = 1024  # values are few enough to be sorted
+SORTED_AT_MOST = 1024  # values: as few are sorted, more dealt out to bins
 ROUNDS = 4  # after which values of every size are left to others
 
 
@@ -101,7 +101,7 @@ def around_rank(values: Values, rank: int) -> tuple[int, Values]:
     """
     left, counts = values, np.empty(BINS, np.int64)
     for _ in range(ROUNDS):
-        if left.size <= FEW:
+        if left.size <= SORTED_AT_MOST:
             break
         least, most, missing = extremes(left)
         if least == most and not missing:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reduction.errors import ShapeMismatchError
 from reduction.image import Image
-from reduction.kernels.samples import FEW
+from reduction.kernels.samples import SORTED_AT_MOST
 from reduction.stats import (
     difference_noise,
     median_of,
@@ -45,7 +45,7 @@ def test_constant_sample_has_no_scatter() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [1, 2, 3, FEW, FEW + 1, FEW + 2, 70_000])
+@pytest.mark.parametrize("n", [1, 2, 3, *range(SORTED_AT_MOST, SORTED_AT_MOST + 3), 70_000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_median_is_numpys(
     kind: str, n: int, dtype: type[np.floating], rng: np.random.Generator
@@ -83,7 +83,7 @@ def test_nothing_has_no_median() -> None:
 @example([-1.7e308, 1.7e308])  # further apart than a number can be
 @example([0.0, 5e-324])  # closer than a bin can be
 def test_median_of_any_numbers_is_numpys(values: list[float]) -> None:
-    many = np.array([0.5, *values] * FEW)
+    many = np.array([0.5, *values] * SORTED_AT_MOST)
 
     with np.errstate(over="ignore"):
         assert median_of(many) == np.median(many)

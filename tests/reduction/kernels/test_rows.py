@@ -1,6 +1,7 @@
 """Values on their way into a file: their bytes and their sums, wherever they lie in memory."""
 
 from collections.abc import Callable
+from typing import SupportsInt
 
 import numpy as np
 import pytest
@@ -10,19 +11,34 @@ from hypothesis import strategies as st
 from reduction.kernels.past_caches import LINE
 from reduction.kernels.rows import TOGETHER, store_flags, store_words, sum_flags, sum_words
 
+Row = np.ndarray[tuple[int], np.dtype]
+
 SIZES = st.integers(0, 3 * TOGETHER + 40)
 SHIFTS = st.integers(0, LINE)  # of the first value from a line of the caches
 
 
-def shifted(size: int, shift: int, dtype: type[np.generic]) -> np.ndarray[tuple[int], np.dtype]:
-    """Return room for values that begins so many of them behind a line of the caches."""
+def shifted(size: int, shift: int, dtype: type[np.generic]) -> Row:
+    """Return random values that begin so many of them behind a line of the caches."""
     width = np.dtype(dtype).itemsize
-    room = np.full(size + shift + 2 * LINE, 7, dtype)
+    room = np.empty(size + shift + 2 * LINE, dtype)
     first = -room.ctypes.data % LINE // width + shift
-    return room[first : first + size]
+    row = room[first : first + size]
+    row.view(np.uint8)[:] = np.frombuffer(np.random.default_rng(size).bytes(row.nbytes), np.uint8)
+    return row
 
 
-def read_only(values: np.ndarray[tuple[int], np.dtype]) -> np.ndarray[tuple[int], np.dtype]:
+def stored(store: Callable[..., SupportsInt], values: Row, to: int) -> tuple[Row, int]:
+    """Return what is stored so far behind a line, and its sum; nothing beside it is touched."""
+    around = shifted(values.size + 2, to, values.dtype.type)
+    ends = around[[0, -1]].copy()
+
+    total = int(store(read_only(values), around[1:-1]))
+
+    np.testing.assert_array_equal(around[[0, -1]], ends)
+    return around[1:-1], total
+
+
+def read_only(values: Row) -> Row:
     values.flags.writeable = False
     return values
 
@@ -33,16 +49,12 @@ def read_only(values: np.ndarray[tuple[int], np.dtype]) -> np.ndarray[tuple[int]
 @example(TOGETHER + 16, 0, 15)
 @example(5, 3, 0)
 def test_words_are_turned_and_summed(size: int, before: int, to: int) -> None:
-    rng = np.random.default_rng(size)
     words = shifted(size, before, np.uint32)
-    words[:] = rng.integers(0, 2**32, size, dtype=np.uint32)
-    around = shifted(size + 2, to, np.uint32)
 
-    total = store_words(read_only(words), around[1:-1])
+    turned, total = stored(store_words, words, to)
 
-    np.testing.assert_array_equal(around[1:-1], words.byteswap())
-    assert list(around[[0, -1]]) == [7, 7]  # nothing beside them is touched
-    assert int(total) == int(words.sum(dtype=np.uint64)) == int(sum_words(words))
+    np.testing.assert_array_equal(turned, words.byteswap())
+    assert total == int(words.sum(dtype=np.uint64)) == int(sum_words(words))
 
 
 @settings(deadline=None)
@@ -51,19 +63,14 @@ def test_words_are_turned_and_summed(size: int, before: int, to: int) -> None:
 @example(TOGETHER + 32, 1, 31)
 @example(5, 3, 0)
 def test_flags_are_stored_as_signed_numbers_and_summed(size: int, before: int, to: int) -> None:
-    rng = np.random.default_rng(size)
     flags = shifted(size, before, np.uint16)
-    flags[:] = rng.integers(0, 2**16, size, dtype=np.uint16)
-    around = shifted(size + 2, to, np.uint16)
 
-    total = store_flags(read_only(flags), around[1:-1])
+    turned, total = stored(store_flags, flags, to)
 
-    stored = (flags.astype(np.int32) - 32768).astype(">i2")
-    assert around[1:-1].tobytes() == stored.tobytes()
-    assert list(around[[0, -1]]) == [7, 7]
-    padded = np.zeros(size + size % 2, ">i2")
-    padded[:size] = stored
-    assert int(total) == int(padded.view(">u4").sum(dtype=np.uint64)) == int(sum_flags(flags))
+    signed = np.zeros(size + size % 2, ">i2")
+    signed[:size] = flags.astype(np.int32) - 32768
+    assert turned.tobytes() == signed[:size].tobytes()
+    assert total == int(signed.view(">u4").sum(dtype=np.uint64)) == int(sum_flags(flags))
 
 
 @pytest.mark.parametrize(("store", "dtype"), [(store_words, np.uint32), (store_flags, np.uint16)])

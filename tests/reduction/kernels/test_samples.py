@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reduction.kernels.samples import FEW, around_rank, core_rms, steps_along_rows
+from reduction.kernels.samples import SORTED_AT_MOST, around_rank, core_rms, steps_along_rows
 
 Made = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 
@@ -30,7 +30,7 @@ def read_only(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 20 * FEW), st.sampled_from(list(KINDS)))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20 * SORTED_AT_MOST), st.sampled_from(list(KINDS)))
 def test_value_of_a_rank_and_the_one_behind_it_are_among_few(seed: int, n: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
     values = KINDS[kind](rng, n)
@@ -44,10 +44,10 @@ def test_value_of_a_rank_and_the_one_behind_it_are_among_few(seed: int, n: int, 
         assert found[place + 1] == ordered[rank + 1]
     elif rank + 1 < n:
         assert ordered[rank + 1] > ordered[rank]
-    assert left.size <= FEW or kind in ("with values far away", "of every size")
+    assert left.size <= SORTED_AT_MOST or kind in ("with values far away", "of every size")
 
 
-@pytest.mark.parametrize("n", [5, FEW + 1, 20_000])
+@pytest.mark.parametrize("n", [5, SORTED_AT_MOST + 1, 20_000])
 def test_values_that_are_no_numbers_stay_among_those_that_are_left(
     n: int, rng: np.random.Generator
 ) -> None:
