@@ -19,7 +19,7 @@ _settings: Final = load()
 
 bind = _settings.bind
 workers = 1
-worker_class = "gthread"
+worker_class = "app.web_worker.StayingWorker"
 threads = _settings.web_threads  # an open live page holds one
 timeout = 60
 graceful_timeout = 5  # for a download under way

@@ -1,5 +1,6 @@
 """Combining a stack of frames into one, band of rows by band of rows."""
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -179,7 +180,8 @@ def combine(
     counts = raw_counts(sources) if weights is None else None
     work: _FloatWork | _CountWork
     if counts is not None and _as_counts(counts, method, params):
-        work = _CountWork(counts, counts.places(), method, limits)
+        scratch = _CountScratch(len(sources), shape[1])
+        work = _CountWork(counts, counts.places(), method, limits, scratch)
         rows = max(4, MAPPED_BYTES // (2 * shape[1] * len(sources)))
     else:
         factors = np.array(() if weights is None else weights, dtype=np.float32)
@@ -286,6 +288,16 @@ class _FloatWork:
         )
 
 
+class _CountScratch(threading.local):
+    """What each thread sorts counts in, band after band."""
+
+    def __init__(self, n: int, nx: int) -> None:
+        self.lanes = lanes_of(n, nx, np.uint16)
+        self.doubts = lanes_of(n, 1, np.uint16)[0]
+        self.networks = first_half(n), halving_network(n), merging_network(n)
+        self.pixels = count_kernel.scratch_of(n)
+
+
 @dataclass(frozen=True, slots=True)
 class _CountWork:
     """A combination of raw counts."""
@@ -294,23 +306,24 @@ class _CountWork:
     places: npt.NDArray[np.int64]
     method: int
     limits: npt.NDArray[np.float64]
+    scratch: _CountScratch
 
     def run(self, y0: int, y1: int, result: Combined) -> None:
         """Combine one band."""
         raws, places = self.counts.raws, self.places.copy()
-        n, dtype = len(raws), raws[0].plane.dtype
+        dtype, scratch = raws[0].plane.dtype, self.scratch
         places[:, 0] += y0 * places[:, 1]
         count_kernel.combine_counts(
             places,
-            lanes_of(n, result.data.shape[1], np.uint16),
-            lanes_of(n, 1, np.uint16)[0],
-            (first_half(n), halving_network(n), merging_network(n)),
+            scratch.lanes,
+            scratch.doubts,
+            scratch.networks,
             (not dtype.isnative, raws[0].sign),
             np.ascontiguousarray(self.counts.shifts[:, y0:y1]),
             self.method,
             np.append(self.limits, self.counts.common),
             result.band(y0, y1),
-            count_kernel.scratch_of(n),
+            scratch.pixels,
         )
         for raw in raws:
             raw.release(y0, y1)

@@ -77,15 +77,19 @@ class RowText:
     def rows(self, text: str | None) -> list[Sequence[Any]]:
         """Return the rows of a text, each value as its column's type has it."""
         parts = orjson.loads(f"[{text or ''}]")
-        return [self._row_of(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
-
-    def _row_of(self, row: list[Any], doubles: list[float | None]) -> Sequence[Any]:
-        nulls = row.pop()
-        if nulls:
-            doubles = [None if nulls >> bit & 1 else x for bit, x in enumerate(doubles)]
+        others = list(zip(*parts[::2], strict=True))
+        if not others:
+            return []
+        doubles = parts[1::2]
+        nulls = others.pop()
+        if any(nulls):
+            doubles = [_without(*pair) for pair in zip(doubles, nulls, strict=True)]
+        columns: list[Sequence[Any]] = [*others, *zip(*doubles, strict=True)]
         for i, read in self._readers:
-            value = row[i]
-            if value is not None:
-                row[i] = read(value)
-        in_order: Sequence[Any] = self._in_order(row + doubles)
-        return in_order
+            columns[i] = [None if value is None else read(value) for value in columns[i]]
+        return list(zip(*self._in_order(columns), strict=True))
+
+
+def _without(doubles: list[float | None], nulls: int) -> list[float | None]:
+    """Return the doubles of a row without those that are NULL, as the bits of `nulls` tell."""
+    return [None if nulls >> bit & 1 else x for bit, x in enumerate(doubles)]
