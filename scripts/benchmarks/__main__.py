@@ -7,14 +7,14 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.benchmarks import accuracy, chain, frame_cones, lists, sky
 from scripts.benchmarks.data import make_all
 from scripts.benchmarks.measure import run_rounds
 from scripts.benchmarks.night import NOTED
-from scripts.benchmarks.table import print_table, rows_of
+from scripts.benchmarks.table import COMPARISONS, print_table, rows_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OURS = (
@@ -98,7 +98,13 @@ def commands(folder: Path, *, quick: bool) -> dict[str, Sequence[str]]:
             made |= {name: (python, script, name, str(folder)) for name in names}
     made |= sky_peers(folder, python)
     has_drf = python is not None and has(python, "rest_framework") and has(python, "gunicorn")
-    return made | lists.commands(folder, python if has_drf else None)
+    return side_by_side(made | lists.commands(folder, python if has_drf else None))
+
+
+def side_by_side(arms: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the arms in the order of the rows: a machine's pace changes from minute to minute."""
+    compared = [name for row in COMPARISONS for name in (row.ours, row.theirs)]
+    return {name: arms[name] for name in dict.fromkeys([*compared, *arms]) if name in arms}
 
 
 def peers_with_sep() -> str | None:

@@ -50,6 +50,15 @@ def test_every_comparison_names_arms_that_exist() -> None:
     assert {name for name in named if not name.startswith("list")} <= known
 
 
+def test_arms_that_are_compared_run_one_after_the_other() -> None:
+    arms = {name: (name,) for name in ("alone", "scan", "detrend", "ccdproc_scan", "floor_detrend")}
+
+    ordered = bench.side_by_side(arms)
+
+    assert [*ordered] == ["scan", "ccdproc_scan", "detrend", "floor_detrend", "alone"]
+    assert ordered == arms
+
+
 def test_arm_that_fails_is_named_with_its_error() -> None:
     result = Result()
 
