@@ -17,8 +17,8 @@ STAY_MS: Final = 5  # a script's next request is there within one
 class StayingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
     """A threaded worker that has an answer's thread wait for the next request, if nobody else does.
 
-    No thread stays while a connection waits for one, and none for longer than `STAY_MS`: those
-    who ask now and then are watched by the main thread, as ever.
+    No thread stays for longer than `STAY_MS`, nor takes another request of its connection while
+    one that came before it waits for a thread: the main thread has it then, as ever.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
@@ -45,8 +45,12 @@ class StayingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no typ
 
     def _asks_again(self, conn: Any) -> bool:  # noqa: ANN401 - gunicorn's own
         """Tell whether the next request, or the connection's end, comes within the moment."""
-        if self._waiting or not self.alive or conn.parser.unreader.buf.getvalue():
+        if self._waiting or not self._goes_on() or conn.parser.unreader.buf.getvalue():
             return False
         answered = select.poll()
         answered.register(conn.sock, select.POLLIN)
-        return bool(answered.poll(STAY_MS))
+        return bool(answered.poll(STAY_MS)) and not self._waiting
+
+    def _goes_on(self) -> bool:
+        """Tell whether the worker is to go on, which it is not without its parent either."""
+        return bool(self.alive and self.is_parent_alive())

@@ -6,7 +6,6 @@ again: where other threads work, a page of a hundred rows costs three times what
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -46,7 +45,7 @@ class RowText:
         self._doubles = [i for i, kind in enumerate(types) if isinstance(kind, Float)]
         self._others = [i for i in range(len(types)) if i not in self._doubles]
         told = [*self._others, *self._doubles]
-        self._in_order = itemgetter(*(told.index(i) for i in range(len(types))))
+        self._order = [told.index(i) for i in range(len(types))]
         self._readers = [
             (told.index(i), read)
             for i, kind in enumerate(types)
@@ -87,7 +86,7 @@ class RowText:
         columns: list[Sequence[Any]] = [*others, *zip(*doubles, strict=True)]
         for i, read in self._readers:
             columns[i] = [None if value is None else read(value) for value in columns[i]]
-        return list(zip(*self._in_order(columns), strict=True))
+        return list(zip(*(columns[i] for i in self._order), strict=True))
 
 
 def _without(doubles: list[float | None], nulls: int) -> list[float | None]:

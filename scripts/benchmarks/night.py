@@ -116,6 +116,7 @@ def night(meter: Meter, folder: Path) -> None:
     raw = make_raw(folder)
     own = application(folder, raw)
     with own.app_context():
+        os.sync()  # what others wrote is not to be waited for here
         cpu, wall = cpu_s(), time.perf_counter()
         reduced = reduce_night()
         meter.note(cpu_s=cpu_s() - cpu, wall_s=time.perf_counter() - wall)
@@ -137,6 +138,7 @@ def floor_night(meter: Meter, folder: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     size = (folder / "science" / "trimmed_flat.fits").stat().st_size * 10 // 4
+    os.sync()  # what others wrote is not to be waited for here
     cpu, wall = cpu_s(), time.perf_counter()
     copy(raw, target, size)
     meter.note(cpu_s=cpu_s() - cpu, wall_s=time.perf_counter() - wall)

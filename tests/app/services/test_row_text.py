@@ -52,6 +52,17 @@ def test_no_rows_are_none(app: Flask) -> None:
     assert text.rows(db.session.scalar(text.query(select(*listing._SHOWN)))) == []
 
 
+def test_one_column_makes_rows_of_one(app: Flask) -> None:
+    for name in ("b", "a"):
+        make_frame(object_name=name)
+    text = RowText([Frame.__table__.c.object_name])
+
+    query = select(Frame.object_name).order_by(Frame.object_name)
+    rows = text.rows(db.session.scalar(text.query(query)))
+
+    assert rows == [("a",), ("b",)]
+
+
 def test_times_with_a_zone_are_refused() -> None:
     with pytest.raises(TypeError):
         RowText([Frame.__table__.c.start_utc])
