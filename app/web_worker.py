@@ -2,7 +2,7 @@
 
 Scripts ask again as soon as they have their answer. Gunicorn's own worker gives a connection back
 to its main thread after every request, to be watched there and handed to the next free thread:
-for a short answer that costs more than the request's way through the web server.
+for a short answer that is two fifths of gunicorn's own work.
 """
 
 import select
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker
 
-STAY_MS: Final = 5  # a script's next request is there within one
+STAY_MS: Final = 5  # scripts on this network ask again sooner
 
 
 class StayingWorker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
