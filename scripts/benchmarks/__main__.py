@@ -168,7 +168,7 @@ def main(arguments: Sequence[str]) -> None:
     chosen = commands(folder.resolve(), quick=quick)
     if options.only:
         chosen = {name: command for name, command in chosen.items() if options.only in name}
-    results = run_rounds(chosen, options.rounds or (2 if quick else 3))
+    results = run_rounds(chosen, options.rounds or (2 if quick else 3), passes=1 if quick else 3)
     rows = rows_of(results, quick=quick)
     print_table(rows)
     for name, said in NOTED.items():

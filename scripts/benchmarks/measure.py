@@ -1,5 +1,6 @@
 """Running arms in processes of their own, interleaved, and what they cost."""
 
+import itertools
 import json
 import os
 import resource
@@ -7,12 +8,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TIMEOUT_S = 900.0
 REPEATS, MOMENT_S = 3, 4.0
+SOON_S = 8.0  # with a process's start, imports and warming
 
 
 def cpu_s() -> float:
@@ -109,12 +111,23 @@ def run_once(command: Sequence[str], result: Result) -> None:
     result.runs.append(figures)
 
 
-def run_rounds(commands: dict[str, Sequence[str]], rounds: int) -> dict[str, Result]:
-    """Run every arm once a round, one after the other, so that all see the same machine."""
+def run_rounds(
+    commands: Mapping[str, Sequence[str]], rounds: int, *, passes: int = 1
+) -> dict[str, Result]:
+    """Run every arm once a round, one after the other, so that all see the same machine.
+
+    What is done in milliseconds differs most from run to run, so arms that are soon done run in
+    every one of a round's `passes`, the others in the first.
+    """
     results = {name: Result() for name in commands}
-    for number in range(rounds):
+    lasted_s = dict.fromkeys(commands, 0.0)
+    for number, again in itertools.product(range(rounds), range(passes)):
         for name, command in commands.items():
-            if not results[name].trouble:
-                print(f"  round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
-                run_once(command, results[name])
+            if results[name].trouble or (again and lasted_s[name] > SOON_S):
+                continue
+            which = f"round {number + 1} of {rounds}" + (f", pass {again + 1}" if again else "")
+            print(f"  {which}: {name}", file=sys.stderr, flush=True)
+            begun = time.perf_counter()
+            run_once(command, results[name])
+            lasted_s[name] = time.perf_counter() - begun
     return results

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmarks import __main__ as bench
-from scripts.benchmarks import sky
+from scripts.benchmarks import measure, sky
 from scripts.benchmarks.data import make_all
 from scripts.benchmarks.measure import Result, run_once, run_rounds
 from scripts.benchmarks.table import COMPARISONS, rows_of
@@ -57,6 +57,24 @@ def test_arms_that_are_compared_run_one_after_the_other() -> None:
 
     assert [*ordered] == ["scan", "ccdproc_scan", "detrend", "floor_detrend", "alone"]
     assert ordered == arms
+
+
+def test_arms_that_are_soon_done_run_in_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "SOON_S", 1.0)
+    report = "print('{\"cpu_s\": 1.0}')"
+    arms = {
+        "moment": (sys.executable, "-c", report),
+        "long": (sys.executable, "-c", f"import time; time.sleep(1.1); {report}"),
+        "broken": (sys.executable, "-c", "raise SystemExit('no such camera')"),
+    }
+
+    results = run_rounds(arms, 2, passes=3)
+
+    assert {name: len(result.runs) for name, result in results.items()} == {
+        "moment": 6,
+        "long": 2,
+        "broken": 0,
+    }
 
 
 def test_arm_that_fails_is_named_with_its_error() -> None:
