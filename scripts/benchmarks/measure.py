@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import resource
 import statistics
@@ -120,7 +121,7 @@ def run_rounds(
     every one of a round's `passes`, the others in the first.
     """
     results = {name: Result() for name in commands}
-    lasted_s = dict.fromkeys(commands, 0.0)
+    lasted_s = dict.fromkeys(commands, math.inf)  # the shortest so far
     for number, again in itertools.product(range(rounds), range(passes)):
         for name, command in commands.items():
             if results[name].trouble or (again and lasted_s[name] > SOON_S):
@@ -129,5 +130,5 @@ def run_rounds(
             print(f"  {which}: {name}", file=sys.stderr, flush=True)
             begun = time.perf_counter()
             run_once(command, results[name])
-            lasted_s[name] = time.perf_counter() - begun
+            lasted_s[name] = min(lasted_s[name], time.perf_counter() - begun)
     return results
