@@ -1,6 +1,7 @@
 """Our own arms, and the floors: reading and writing the same bytes and nothing else."""
 
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -67,12 +68,17 @@ def median_numpy(meter: Meter, folder: Path) -> None:
     paths, target = biases(folder), out(folder, "numpy")
 
     def work() -> None:
-        files = [fits.open(path, memmap=True, do_not_scale_image_data=True) for path in paths]
-        side = files[0][0].data.shape[0]
-        result = np.empty((side, side), np.float32)
-        for y in range(0, side, 128):
-            tile = np.stack([file[0].data[y : y + 128] for file in files]).astype(np.float32)
-            result[y : y + 128] = np.median(tile + 32768, axis=0)
+        with ExitStack() as opened_files:
+            planes = [
+                opened_files.enter_context(
+                    fits.open(path, memmap=True, do_not_scale_image_data=True)
+                )[0].data
+                for path in paths
+            ]
+            result = np.empty(planes[0].shape, np.float32)
+            for y in range(0, len(result), 128):
+                tile = np.stack([plane[y : y + 128] for plane in planes]).astype(np.float32)
+                result[y : y + 128] = np.median(tile + 32768, axis=0)
         fits.writeto(target, result, overwrite=True)
 
     meter.time(work)
