@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +40,7 @@ class Staged:
 
     def put(self) -> None:
         """Give the file its name, in place of any that had it, and sync the folder."""
-        self.temporary.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        put_all([self])
 
     def discard(self) -> None:
         """Remove the file, unless it has its name by now."""
@@ -116,6 +111,18 @@ def stage(
         temporary.unlink(missing_ok=True)
         raise
     return Staged(path, temporary, size, sha256.hexdigest() if digest else "")
+
+
+def put_all(files: Sequence[Staged]) -> None:
+    """Give files their names, in their order, and sync each of their folders once."""
+    for file in files:
+        file.temporary.replace(file.path)
+    for path in dict.fromkeys(file.path.parent for file in files):
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def reserve(descriptor: int, size: int) -> None:

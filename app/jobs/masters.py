@@ -11,6 +11,7 @@ from app.jobs import storing
 from app.jobs.discretion import Discretion
 from app.jobs.pixels import MasterShelf, Opened, open_members
 from app.jobs.runner import JobContext
+from app.jobs.storing import Prepared
 from app.models import Block, BlockKind, Frame
 from app.services import calibrations, events, products, proposal_reduction
 from app.services.block_members import label, shortcoming
@@ -43,6 +44,15 @@ class _Recipe:
     missing: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A master that is on the disk under no name yet, and what its rows need."""
+
+    master: Master
+    prepared: Prepared
+    made: Made
+
+
 def make(context: JobContext, block: Block) -> None:
     """Make the master of a block and finish the job; frames that join meanwhile get in too."""
     for _ in range(_TRIES):
@@ -64,8 +74,8 @@ def _make_once(context: JobContext, block: Block) -> None:
     _check(context, block, opened, good)
     recipe = _recipe(block, good[len(good) // 2], context.settings)
     master = _combined(context, block, recipe, list(opened.exposures.values()))
-    made = _written(context, block, recipe, master, opened, good)
-    _store(context, block, master, made, opened, standing)
+    ready = _prepared(context, block, recipe, master, opened, good)
+    _store(context, block, ready, opened, standing)
 
 
 def _standing(block: Block) -> dict[int, str]:
@@ -140,14 +150,15 @@ def _combined(
     return replace(master, thin=thin)
 
 
-def _written(
+def _prepared(
     context: JobContext,
     block: Block,
     recipe: _Recipe,
     master: Master,
     opened: Opened,
     good: Sequence[Frame],
-) -> Made:
+) -> _Ready:
+    """Write a master, under no name yet."""
     context.progress(_COMBINING, "writing")
     used = opened.named(master.used)
     frames = [frame for frame in good if frame.id in used]
@@ -170,31 +181,31 @@ def _written(
     told = discreet.master(master)
     cards = headers.master_cards(FrameKind(block.kind), info, told, provenance)
     relative = storing.master_path(block, middle)
-    context.check()
-    return Made(
-        written=storing.write(context, relative, master.image, cards),
-        masters={role: frame.id for role, frame in recipe.masters.items()},
-        fingerprint=products.fingerprint(
-            provenance.recipe_hash,
-            [products.content(f, opened.exposures[f.id].sha256) for f in good],
-            recipe.masters,
-        ),
-        counts=recipes.flag_counts(master.image),
-        missing=recipe.missing,
+    fingerprint = products.fingerprint(
+        provenance.recipe_hash,
+        [products.content(f, opened.exposures[f.id].sha256) for f in good],
+        recipe.masters,
     )
+    counts = recipes.flag_counts(master.image)
+    context.check()
+    storing.check_room(context)
+    prepared = storing.prepare(context.paths, relative, master.image, (cards, ()))
+    used_masters = {role: frame.id for role, frame in recipe.masters.items()}
+    made = Made(prepared.written, used_masters, fingerprint, counts, recipe.missing)
+    return _Ready(master, prepared, made)
 
 
 def _store(
     context: JobContext,
     block: Block,
-    master: Master,
-    made: Made,
+    ready: _Ready,
     opened: Opened,
     standing: Mapping[int, str],
 ) -> None:
+    master, made = ready.master, ready.made
     before = block.master.path if block.master else None
     result = {"used": len(master.used), "left_out": len(standing) - len(master.used)}
-    with context.finish(result):
+    with storing.placed(context, ready.prepared, context.finish(result)):
         db.session.refresh(block)
         if _standing(block) != standing:
             raise MembersChangedError

@@ -276,15 +276,15 @@ def _store(
 ) -> None:
     """Give a result on the disk its name and commit its rows."""
     raw, exposure, result = entry.frame, reduced.exposure, reduced.result
-    made = Made(
-        written=storing.put(context, prepared),
-        masters={role: frame.id for role, frame in reduced.masters.items()},
-        fingerprint=reduced.fingerprint,
-        counts=result.counts,
-        missing=result.missing,
-    )
     before = entry.product.path if entry.product else None
-    with context.checkpoint():
+    with storing.placed(context, prepared, context.checkpoint()) as written:
+        made = Made(
+            written=written,
+            masters={role: frame.id for role, frame in reduced.masters.items()},
+            fingerprint=reduced.fingerprint,
+            counts=result.counts,
+            missing=result.missing,
+        )
         raw.content_sha256 = exposure.sha256
         status = reduced.status(raw, _code(context))
         product = products.store_reduced(entry, result, made, status)
@@ -294,9 +294,9 @@ def _store(
             setattr(product, name, value)
         quality.store(quality.judge_alone(Thresholds.of(context.settings), Frame.id == product.id))
         cone.place(product, reduced.facts.cells)
-    storing.remove_replaced(context, before, made.written.path)
-    named = {made.written.path, before or made.written.path}
-    storing.remove_other_sources(context, sorted(named), made.written.sources)
+    storing.remove_replaced(context, before, written.path)
+    named = {written.path, before or written.path}
+    storing.remove_other_sources(context, sorted(named), written.sources)
     run.reduced += 1
     run.spare = result.image
     context.log.info(

@@ -4,7 +4,7 @@ import errno
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from reduction.cards import ProductCard
 from reduction.image import Image
 from reduction.photometry import parquet
 from reduction.photometry.sourcetable import SourceTable
-from reduction.wholefiles import Staged, stage
+from reduction.wholefiles import Staged, put_all, stage
 
 _MEGABYTE: Final = 1_000_000
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -93,26 +93,27 @@ class Prepared:
     picture: Staged
     sources: Staged | None = None
 
+    @property
+    def written(self) -> Written:
+        """What the row of the product says of its files."""
+        return Written(
+            path=self.relative,
+            size=self.product.size,
+            sha256=self.product.sha256,
+            header_text=self.product.header_text,
+            thumb=self.thumb,
+            sources=self.sources.path.name if self.sources is not None else None,
+        )
+
+    @property
+    def files(self) -> Sequence[Staged]:
+        """Its files, the product last."""
+        return [*([self.sources] if self.sources is not None else ()), self.picture, self.product]
+
     def discard(self) -> None:
         """Remove them, but those that have their names by now."""
-        self.product.discard()
-        self.picture.discard()
-        if self.sources is not None:
-            self.sources.discard()
-
-
-def write(
-    context: JobContext, relative: str, image: Image, cards: Sequence[ProductCard]
-) -> Written:
-    """Write a product and its small picture, whole or not at all.
-
-    Raises
-    ------
-    UnavailableError
-        If the disk is full; nothing half-written stays.
-    """
-    check_room(context)
-    return put(context, prepare(context.paths, relative, image, (cards, ())))
+        for file in self.files:
+            file.discard()
 
 
 def prepare(
@@ -152,29 +153,23 @@ def _picture(path: Path, image: Image) -> Staged:
     return stage(path, [memoryview(content)], size=len(content))
 
 
-def put(context: JobContext, prepared: Prepared) -> Written:
-    """Give what was prepared its names, if the job is still ours; else remove it.
+@contextmanager
+def placed(
+    context: JobContext, prepared: Prepared, rows: AbstractContextManager[None]
+) -> Iterator[Written]:
+    """Give what was prepared its names as the last act of the transaction that stores its rows.
 
-    A worker frozen past its lease must not replace a newer product.
+    `rows` is a transaction of the job: where it was cancelled, or given to another worker, what
+    was prepared is removed, and the product there was stays as its rows tell it.
     """
     try:
-        context.look_again()
-        with _room_needed(context.paths):
-            if prepared.sources is not None:
-                prepared.sources.put()
-            prepared.picture.put()
-            prepared.product.put()
+        with rows:
+            yield prepared.written
+            with _room_needed(context.paths):
+                put_all(prepared.files)
     except BaseException:
         prepared.discard()
         raise
-    return Written(
-        path=prepared.relative,
-        size=prepared.product.size,
-        sha256=prepared.product.sha256,
-        header_text=prepared.product.header_text,
-        thumb=prepared.thumb,
-        sources=prepared.sources.path.name if prepared.sources is not None else None,
-    )
 
 
 @contextmanager

@@ -23,14 +23,14 @@ def test_a_job_that_was_taken_from_its_worker_leaves_no_row(
 ) -> None:
     block = make(SCI)
     job = blocks.process(block, owner=None)
-    put = storing.put
+    placed = storing.placed
 
     def robbed(*args: Any) -> Any:
         with transaction():
             db.session.get_one(Job, job.id).attempt += 1
-        return put(*args)
+        return placed(*args)
 
-    monkeypatch.setattr(storing, "put", robbed)
+    monkeypatch.setattr(storing, "placed", robbed)
     (delivery,) = jobs.choose(1)
     runner.run(delivery.job_id, delivery.attempt)
 

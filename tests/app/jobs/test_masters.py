@@ -174,16 +174,16 @@ def test_a_bias_that_joins_while_the_master_is_made_gets_in(
     block = make(BIAS)
     late = block.entries[4].frame_id
     blocks.remove(block, late)
-    write = storing.write
+    placed = storing.placed
     calls: list[int] = []
 
     def joined(*args: Any) -> Any:
         if not calls:
             calls.append(1)
             blocks.add(db.session.get_one(Block, block.id), late)
-        return write(*args)
+        return placed(*args)
 
-    monkeypatch.setattr(storing, "write", joined)
+    monkeypatch.setattr(storing, "placed", joined)
 
     job = run(block)
 
@@ -198,16 +198,16 @@ def test_a_bias_set_invalid_while_the_master_is_made_stays_out_of_it(
     register("bias", count=5)
     block = make(BIAS)
     bad = block.entries[2].frame_id
-    write = storing.write
+    placed = storing.placed
     calls: list[int] = []
 
     def judged(*args: Any) -> Any:
         if not calls:
             calls.append(1)
             frames.toggle_valid(db.session.get_one(Frame, bad))
-        return write(*args)
+        return placed(*args)
 
-    monkeypatch.setattr(storing, "write", judged)
+    monkeypatch.setattr(storing, "placed", judged)
 
     job = run(block)
 

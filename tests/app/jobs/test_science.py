@@ -206,16 +206,16 @@ def test_a_frame_that_joins_while_the_block_is_reduced_is_reduced_too(
     block = make(SCI)
     late = block.entries[1].frame_id
     blocks.remove(block, late)
-    put = storing.put
+    placed = storing.placed
     calls: list[int] = []
 
     def joined(*args: Any) -> Any:
         if not calls:
             calls.append(1)
             blocks.add(db.session.get_one(Block, block.id), late)
-        return put(*args)
+        return placed(*args)
 
-    monkeypatch.setattr(storing, "put", joined)
+    monkeypatch.setattr(storing, "placed", joined)
 
     job = run(block)
 
@@ -240,7 +240,7 @@ def test_a_result_whose_master_changed_before_it_was_stored_says_so(
     block = make(SCI)
     bias = calibrated["bias"].master
     assert bias is not None
-    put = storing.put
+    placed = storing.placed
     calls: list[int] = []
 
     def overtaken(*args: Any) -> Any:
@@ -249,9 +249,9 @@ def test_a_result_whose_master_changed_before_it_was_stored_says_so(
             with transaction():
                 for name, value in change.items():
                     setattr(bias, name, value)
-        return put(*args)
+        return placed(*args)
 
-    monkeypatch.setattr(storing, "put", overtaken)
+    monkeypatch.setattr(storing, "placed", overtaken)
 
     run(block)
 

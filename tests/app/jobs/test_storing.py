@@ -11,17 +11,13 @@ import pytest
 from app import paths
 from app.jobs import storing
 from app.jobs.runner import JobContext
-from app.models import Block, JobState, User
-from app.services import settings
+from app.models import Block, BlockKind, JobState, User
+from app.services import frames, jobs, settings
 from app.services.courier import Delivery
 from app.services.jobs import LeaseLostError
 from reduction import fitsio
 from reduction.image import Image
-from tests.app.jobs.blockruns import (
-    SCI,
-    make,
-    run,
-)
+from tests.app.jobs.blockruns import BIAS, SCI, done, file_of, make, product, run
 
 pytestmark = pytest.mark.usefixtures("no_settling")
 
@@ -86,7 +82,42 @@ def test_a_worker_whose_job_was_given_to_another_replaces_no_product(
     plane = np.zeros((4, 5), dtype=np.float32)
     image = Image(plane, plane, plane.astype(np.uint16), "adu")
 
-    with pytest.raises(LeaseLostError):
-        storing.write(late, "PROCESSED/r/late.fits", image, [])
+    prepared = storing.prepare(late.paths, "PROCESSED/r/late.fits", image, ((), ()))
 
-    assert not (paths.current().data / "PROCESSED" / "r" / "late.fits").exists()
+    with (
+        pytest.raises(LeaseLostError),
+        storing.placed(late, prepared, late.checkpoint()),
+    ):
+        pass
+
+    assert list((paths.current().data / "PROCESSED" / "r").glob("*late*")) == []
+    assert list((paths.current().data / "PROCESSED" / "r").glob(".*")) == []
+
+
+@pytest.mark.parametrize("kind", [BIAS, SCI])
+def test_a_job_cancelled_when_its_product_is_whole_leaves_the_one_there_was(
+    staff: User, calibrated: dict[str, Block], monkeypatch: pytest.MonkeyPatch, kind: BlockKind
+) -> None:
+    block = done(SCI) if kind == SCI else calibrated["bias"]
+    frames.toggle_valid(calibrated["bias"].entries[0].frame)
+    if kind == SCI:
+        run(calibrated["bias"])
+    before = block.master or product(block)
+    said, folder = before.content_sha256, file_of(before).parent
+    files = sorted(path.name for path in folder.iterdir())
+    placed = storing.placed
+    offered: list[str] = []
+
+    def cancelled(context: JobContext, prepared: storing.Prepared, rows: Any) -> Any:
+        offered.append(prepared.written.sha256)
+        jobs.cancel(context.job_id, by=staff)
+        return placed(context, prepared, rows)
+
+    monkeypatch.setattr(storing, "placed", cancelled)
+
+    job = run(block)
+
+    assert job.state == JobState.CANCELLED
+    assert offered != [said]
+    assert before.content_sha256 == said == fitsio.content_sha256(file_of(before))
+    assert sorted(path.name for path in folder.iterdir()) == files
