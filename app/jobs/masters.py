@@ -177,7 +177,9 @@ def _prepared(
         },
     )
     middle = frames[len(frames) // 2]
+    start, mean = products.span_utc([opened.exposures[f.id].info for f in frames])
     info = discreet.info(middle, opened.exposures[middle.id].info)
+    info = replace(info, start_utc=start, mid_utc=mean)
     told = discreet.master(master)
     cards = headers.master_cards(FrameKind(block.kind), info, told, provenance)
     relative = storing.master_path(block, middle)
@@ -240,4 +242,4 @@ def _note_left_out(block: Block, reasons: Mapping[int, str]) -> None:
         if entry.frame_id in reasons:
             products.leave_out(entry, reasons[entry.frame_id])
         else:
-            entry.left_out = ""
+            products.take_in(entry)

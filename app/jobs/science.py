@@ -202,7 +202,7 @@ def _keep(context: JobContext, entry: BlockFrame) -> None:
     if entry.product is not None and (entry.product.outdated or entry.left_out):
         with context.checkpoint():
             entry.product.outdated = None
-            entry.left_out = ""
+            products.take_in(entry)
 
 
 def _leave_out(context: JobContext, entry: BlockFrame, reason: str, run: _Run) -> None:

@@ -69,7 +69,7 @@ def show_frame(frame_id: int) -> ResponseReturnValue:
     return render_template(
         "frame.html",
         frame=frame,
-        problems=nights.problems_of(frame),
+        problems=nights.problems_of(frame) + nights.left_out_of(user, frame),
         steps=_steps(frame),
         values=_values(frame),
         cards=cards,

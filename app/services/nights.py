@@ -13,6 +13,7 @@ from app.errors import NotFoundError
 from app.models import Block, BlockFrame, Frame, FrameParent, Job, Level
 from app.models import User as Person
 from app.services import access, frames, quality, shortfalls
+from app.services.block_members import label
 from app.services.frames import FrameFilters
 
 PAGE: Final = 200  # frames shown at once; a long night has a few hundred
@@ -53,11 +54,12 @@ class NightRow:
     blocks: list[Block] = field(default_factory=list)
     product: Frame | None = None
     masters: list[Frame] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
         """What an observer must know of the frame and of what was made of it."""
-        found = problems_of(self.frame)
+        found = problems_of(self.frame) + self.left_out
         if self.product is not None:
             found += [f"reduced: {text}" for text in problems_of(self.product)]
         return found
@@ -217,7 +219,7 @@ def _after(user: Person, frame_id: int | None) -> list[ColumnElement[bool]]:
 def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
     rows = {frame.id: NightRow(frame) for frame in shown}
     entries = db.session.execute(
-        select(BlockFrame.frame_id, BlockFrame.product_id, Block)
+        select(BlockFrame.frame_id, BlockFrame.product_id, BlockFrame.left_out, Block)
         .join(Block, Block.id == BlockFrame.block_id)
         .where(BlockFrame.frame_id.in_(rows), access.may_see(user, Block))
         .order_by(Block.id)
@@ -225,12 +227,15 @@ def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
     made_ids = {e.product_id for e in entries} | {e.Block.master_id for e in entries}
     made = access.visible_to(user, Frame).where(Frame.id.in_(made_ids - {None}))
     products = {frame.id: frame for frame in db.session.scalars(made)}
-    for frame_id, product_id, block in entries:
-        rows[frame_id].blocks.append(block)
+    for frame_id, product_id, reason, block in entries:
+        row = rows[frame_id]
+        row.blocks.append(block)
         if product_id in products:
-            rows[frame_id].product = products[product_id]
-        if block.master_id in products:
-            rows[frame_id].masters.append(products[block.master_id])
+            row.product = products[product_id]
+        if reason:
+            row.left_out.append(_left_out(block, reason))
+        elif block.master_id in products:
+            row.masters.append(products[block.master_id])
     for frame_id, block in _makers(user, list(rows)):
         rows[frame_id].blocks.append(block)
     return list(rows.values())
@@ -304,6 +309,22 @@ def blocks_of(user: Person, frame: Frame) -> Sequence[Block]:
         or_(Block.id.in_(inside), Block.master_id == frame.id)
     )
     return db.session.scalars(query.order_by(Block.id)).all()
+
+
+def left_out_of(user: Person, frame: Frame) -> list[str]:
+    """Return of which blocks a frame was left out, and why."""
+    places = (
+        select(Block, BlockFrame.left_out)
+        .join(BlockFrame, BlockFrame.block_id == Block.id)
+        .where(BlockFrame.frame_id == frame.id, BlockFrame.left_out != "")
+        .where(access.may_see(user, Block))
+    )
+    found = db.session.execute(places.order_by(Block.id))
+    return [_left_out(block, reason) for block, reason in found]
+
+
+def _left_out(block: Block, reason: str) -> str:
+    return f"left out of {label(block)}: {reason}"
 
 
 # Blocks

@@ -6,6 +6,8 @@ The functions run inside the transaction in which a job commits its results.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from statistics import fmean
 from typing import Any, Final
 
 from sqlalchemy import delete, select
@@ -14,6 +16,7 @@ from app.db import db
 from app.models import Block, BlockFrame, BlockKind, Frame, FrameParent, Level
 from app.services import frames
 from reduction.exposure import Calibrated, Master, PlaneStats
+from reduction.frameinfo import FrameInfo
 
 # What a product has from the raw frame it stands for.
 _SHARED: Final = (
@@ -94,7 +97,7 @@ def identity(frame: Frame) -> str:
 def store_master(block: Block, master: Master, made: Made, used: Sequence[Frame]) -> Frame:
     """Store the master of a block in the place of the one before, and flag what that was used for.
 
-    The frame in the middle of those that were used stands for all of them.
+    The frame in the middle of those that were used stands for all of them, but for when.
     """
     middle = used[len(used) // 2]
     columns = _of(middle, _SHARED) | _of_product(made, master.stats)
@@ -104,6 +107,7 @@ def store_master(block: Block, master: Master, made: Made, used: Sequence[Frame]
         columns["exptime_s"] = master.exptime_s
     if master.temp_c is not None:
         columns["temp_c"] = master.temp_c
+    columns["start_utc"], columns["mid_utc"] = span_utc(used)
     columns |= {
         "level": Level.MASTER,
         "kind": block.kind,
@@ -121,6 +125,15 @@ def store_master(block: Block, master: Master, made: Made, used: Sequence[Frame]
     if has_changed:
         frames.flag_outdated(frame, f"{block.kind} master {frame.id} was made anew")
     return frame
+
+
+def span_utc(used: Sequence[Frame | FrameInfo]) -> tuple[datetime | None, datetime | None]:
+    """Return when the first of some exposures began, and the mean of their middles."""
+    starts = [one.start_utc for one in used if one.start_utc is not None]
+    middles = [one.mid_utc for one in used if one.mid_utc is not None]
+    after_first = [(middle - middles[0]).total_seconds() for middle in middles]
+    mean = middles[0] + timedelta(seconds=fmean(after_first)) if middles else None
+    return min(starts, default=None), mean
 
 
 def _left_out(master: Master) -> list[str]:
@@ -144,23 +157,35 @@ def store_reduced(entry: BlockFrame, result: Calibrated, made: Made, status: int
     frame = _put(before, columns, result.image.shape, result.image.unit)
     _set_parents(frame, {"raw": [raw]}, made.masters)
     raw.status = status
-    raw.notes = [note for note in raw.notes if not note.startswith(NOT_REDUCED)]
     entry.product = frame
-    entry.left_out = ""
+    take_in(entry)
     frames.changed(frame)
     return frame
-
-
-NOT_REDUCED: Final = "not reduced: "
 
 
 def leave_out(entry: BlockFrame, reason: str) -> None:
     """Note why a frame of a block was left out of it, on its place there and on the frame."""
     entry.left_out = reason
-    kept = [note for note in entry.frame.notes if not note.startswith(NOT_REDUCED)]
-    if entry.block.kind == BlockKind.SCI:
-        entry.frame.notes = [*kept, f"{NOT_REDUCED}{reason}"]
+    what = _NOT_REDUCED if entry.block.kind == BlockKind.SCI else _NOT_IN_MASTER
+    entry.frame.notes = [*_other_notes(entry.frame), f"{what}: {reason}"]
     frames.changed(entry.frame)
+
+
+def take_in(entry: BlockFrame) -> None:
+    """Take back that a frame of a block was left out of it."""
+    entry.left_out = ""
+    if (notes := _other_notes(entry.frame)) != entry.frame.notes:
+        entry.frame.notes = notes
+        frames.changed(entry.frame)
+
+
+_NOT_REDUCED: Final = "not reduced"
+_NOT_IN_MASTER: Final = "not in its master"
+
+
+def _other_notes(frame: Frame) -> list[str]:
+    ours = (f"{_NOT_REDUCED}: ", f"{_NOT_IN_MASTER}: ")
+    return [note for note in frame.notes if not note.startswith(ours)]
 
 
 def _of(frame: Frame, names: Sequence[str]) -> dict[str, Any]:

@@ -184,7 +184,8 @@ def master_cards(
     kind : FrameKind
         Bias, dark or flat.
     info : FrameInfo
-        Of one of its frames: camera, band, setting, night.
+        Of one of its frames: camera, band, setting, night. Its times are those of all: when the
+        first began, and the mean of their middles.
     master : Master
         What the recipe gave.
     provenance : Provenance
@@ -215,6 +216,10 @@ def master_cards(
     for name, value in (("EXPTIME", master.exptime_s), ("CCD-TEMP", master.temp_c)):
         if value is not None:
             facts = [card for card in facts if card[0] != name] + [(name, value, "of the master")]
+    facts = [
+        (name, value, "[UTC] mean of their middles" if name == "DATE-AVG" else comment)
+        for name, value, comment in facts
+    ]
     cards += facts + _stats(master.stats, master.image.unit)
     cards += _numbered("LEFTOUT", [f"{left.name}: {left.reason}" for left in master.left_out])
     cards += _numbered("NOTE", list(master.notes))

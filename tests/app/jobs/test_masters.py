@@ -1,5 +1,6 @@
 """Masters made of the frames of a block."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from app.services import blocks, frames, settings
 from reduction import fitsio
 from tests.app.jobs.blockruns import (
     BIAS,
+    DARK,
     FLAT,
     NIGHT,
     SCI,
@@ -53,6 +55,21 @@ def test_a_bias_block_becomes_a_master_with_a_file_a_picture_and_parents() -> No
     assert image.data.std() == pytest.approx(READ_NOISE_ADU / np.sqrt(6), rel=0.08)
     assert cards.text("MASTER_TYPE") == "BIAS"
     assert all(entry.frame.content_sha256 for entry in block.entries)
+
+
+def test_a_master_tells_when_its_first_frame_began_and_their_mean_middle() -> None:
+    for clock in ("04:00:00", "03:59:00", "04:13:00"):
+        register("dark", exptime_s=60.0, cards={"DATE-OBS": f"2026-11-21T{clock}"})
+
+    block = done(DARK)
+
+    began = datetime(2026, 11, 21, 3, 59, tzinfo=UTC)
+    middle = datetime(2026, 11, 21, 4, 4, 30, tzinfo=UTC)
+    assert block.master is not None
+    assert (block.master.start_utc, block.master.mid_utc) == (began, middle)
+    cards = fits.getheader(file_of(block.master))
+    assert cards["DATE-OBS"] == "2026-11-21T03:59:00.000000"
+    assert cards["DATE-AVG"] == "2026-11-21T04:04:30.000000"
 
 
 def test_a_thin_master_is_made_and_flagged_as_the_setting_says(staff: User) -> None:
@@ -132,6 +149,22 @@ def test_a_bias_of_another_level_is_left_out_with_the_reason() -> None:
     assert job.result == {"used": 5, "left_out": 1}
     odd = next(e for e in block.entries if e.frame.file_name == "bias_light_leak.fits")
     assert "level" in odd.left_out
+    assert odd.frame.notes == [f"not in its master: {odd.left_out}"]
+    assert [e.frame.notes for e in block.entries if e is not odd] == [[]] * 5
+
+
+def test_a_frame_that_is_good_again_no_longer_says_that_it_was_left_out() -> None:
+    register("bias", count=5)
+    block = make(BIAS)
+    bad = block.entries[2]
+    frames.toggle_valid(bad.frame)
+    run(block)
+    assert bad.frame.notes == [f"not in its master: {bad.left_out}"]
+
+    frames.toggle_valid(bad.frame)
+    run(block)
+
+    assert (bad.left_out, bad.frame.notes) == ("", [])
 
 
 def test_a_block_without_one_good_frame_fails_with_a_sentence() -> None:

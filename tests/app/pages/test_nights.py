@@ -112,6 +112,26 @@ def test_raw_rows_link_to_what_was_made_of_them(browser: Browser) -> None:
     assert f'href="/frames/{master.id}/">→ master</a>' in of_master
 
 
+def test_frame_left_out_of_its_master_says_so_and_why(browser: Browser) -> None:
+    good, odd, master = make_frame("bias"), make_frame("bias"), make_frame("bias", level=1)
+    block = make_block("bias", [good, odd])
+    with transaction():
+        block.master_id = master.id
+        block.entries[1].left_out = "its level is 65535.0 ADU"
+
+    of_good, of_odd = rows_of(browser.text("/night/2026-11-20/"))
+    page = browser.text(f"/frames/{odd.id}/")
+
+    assert ("→ master" in of_good, "left out" in of_good) == (True, False)
+    assert ("→ master" in of_odd, '<span class="tag bad">left out</span>' in of_odd) == (
+        False,
+        True,
+    )
+    why = f"left out of bias block {block.id}: its level is 65535.0 ADU"
+    assert why in of_odd
+    assert why in page
+
+
 def test_reduced_row_says_its_level_once_and_its_numbers(browser: Browser) -> None:
     make_frame(level=2, fwhm_pix=3.0, scale_arcsec=0.5, zero_point_mag=22.123)
 
