@@ -1,6 +1,7 @@
 """The sources of a reduced frame live and die with it, whatever happens in between."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from app.errors import NotFoundError
 from app.jobs import storing
 from app.models import Block, Frame, FrameCell, Job, JobState, User
 from app.services import cone, deletion, leftovers, products, refcats, settings, source_files
+from reduction import fitsio
 from reduction.astrometry.footprint import cells_of
 from reduction.photometry.kinds import SourceKind
 from reduction.photometry.sourcetable import NO_CELL, SourceTable
+from reduction.wholefiles import Staged, put_all
 from tests.app.jobs.blockruns import SCI, done, file_of, make, product, run
 from tests.app.jobs.skynight import (
     CATALOGUE,
@@ -241,10 +244,21 @@ def cut(*_: object, **__: object) -> None:
     raise PowerCutError
 
 
-def cut_at(monkeypatch: pytest.MonkeyPatch, block: Block, where: Any, name: str) -> None:
+def named_and_cut(files: Sequence[Staged]) -> None:
+    put_all(files)
+    raise PowerCutError
+
+
+def cut_at(
+    monkeypatch: pytest.MonkeyPatch,
+    block: Block,
+    where: Any,
+    name: str,
+    how: Callable[..., None] = cut,
+) -> None:
     """Process a block on a machine that stops when it comes to a function, tidying nothing."""
     with monkeypatch.context() as patched, pytest.raises(PowerCutError):
-        patched.setattr(where, name, cut)
+        patched.setattr(where, name, how)
         patched.setattr(Path, "unlink", lambda *_, **__: None)
         run(block)
     db.session.rollback()
@@ -252,7 +266,7 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, block: Block, where: Any, name: str)
 
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(storing, "put"), (cone, "place"), (products, "store_reduced")],
+    [(storing, "put_all"), (cone, "place"), (products, "store_reduced")],
     ids=["before it has its name", "after the row was made", "before the row was made"],
 )
 def test_a_kill_between_writing_and_committing_leaves_nothing(
@@ -271,16 +285,25 @@ def test_a_kill_between_writing_and_committing_leaves_nothing(
     assert table_files() == []
 
 
-@pytest.mark.parametrize("name", ["place", "forget"])
+@pytest.mark.parametrize(
+    ("where", "name", "how"),
+    [(cone, "place", cut), (cone, "forget", cut), (storing, "put_all", named_and_cut)],
+    ids=["place", "forget", "named"],
+)
 def test_a_kill_while_a_frame_is_made_again_leaves_what_was_and_the_next_run_tidies_up(
-    monkeypatch: pytest.MonkeyPatch, observer: User, tmp_path: Path, name: str
+    monkeypatch: pytest.MonkeyPatch,
+    observer: User,
+    tmp_path: Path,
+    where: Any,
+    name: str,
+    how: Callable[..., None],
 ) -> None:
     block = done(SCI)
     frame = product(block)
     before, old_cells = source_files.read(frame), cells(frame)
     shift(tmp_path)
 
-    cut_at(monkeypatch, block, cone, name)
+    cut_at(monkeypatch, block, where, name, how)
 
     assert len(table_files()) == 2
     assert same(source_files.read(product(block)), before)
@@ -290,7 +313,10 @@ def test_a_kill_while_a_frame_is_made_again_leaves_what_was_and_the_next_run_tid
 
     free_blocks()
     again(block)
+    age()
+    leftovers.sweep()
     assert table_files() == [source_files.path_of(product(block)).name]
+    assert fitsio.content_sha256(file_of(product(block))) == product(block).content_sha256
 
 
 def free_blocks() -> None:
