@@ -15,7 +15,8 @@ from reduction.combine import Run
 from reduction.cosmicrays import CosmicRayParams, flag_cosmic_rays
 from reduction.dark import DarkParams, combine_dark, common_exposure
 from reduction.detrend import AmplifierPlan, detrend
-from reduction.exposure import Calibrated, Exposure, LeftOut, Master
+from reduction.errors import BadFrameError
+from reduction.exposure import Calibrated, Exposure, LeftOut, Master, PlaneStats
 from reduction.flags import PixelFlag
 from reduction.flat import FlatParams, combine_flats
 from reduction.frameinfo import FrameInfo, FrameKind
@@ -32,7 +33,7 @@ from reduction.masters import (
 from reduction.pedestal import Calibrations, DarkFrame
 from reduction.saturation import SaturationParams, flag_bleeding
 from reduction.seams import match_amplifiers
-from reduction.stats import plane_stats
+from reduction.stats import median_of, plane_stats, sampled_rows
 
 __all__ = [
     "BiasParams",
@@ -53,6 +54,7 @@ Progress = Callable[[float], None]
 
 CODE_VERSION = 4  # raised whenever the same input and parameters would give other pixels
 THREADS = 2
+BELOW_BIAS = 10.0  # of a pixel's standard deviation: no drift of a bias is as large
 BIAS, DARK, FLAT = BiasParams(), DarkParams(), FlatParams()
 
 
@@ -276,7 +278,7 @@ def calibrate(
     Raises
     ------
     BadFrameError
-        If the frame's planes do not hold its sections.
+        If the frame's planes do not hold its sections, or none of its pixels is good.
     ShapeMismatchError
         If a master has another shape than the frame.
     """
@@ -296,14 +298,33 @@ def calibrate(
     elif params.cosmic_rays is not None:
         notes.append("cosmic rays not searched for: sky lines of a spectrum are as sharp")
     counts = _count_flags(image)
+    stats = plane_stats(image, n_flagged=int(counts[-1]))
+    if stats.n_good == 0:
+        flags = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in _by_name(counts).items())
+        raise BadFrameError(
+            f"{exposure.name}: none of its {image.mask.size} pixels is good: {flags}"
+        )
+    missing = [*plan.missing, *_below_the_bias(image, stats)] if "bias" in done else plan.missing
     return Calibrated(
         image=image,
         done=done,
-        missing=plan.missing,
-        stats=plane_stats(image, n_flagged=int(counts[-1])),
+        missing=missing,
+        stats=stats,
         counts=_by_name(counts),
         notes=notes,
     )
+
+
+def _below_the_bias(image: Image, stats: PlaneStats) -> list[str]:
+    """Tell of a frame that is darker than no light at all, by more than noise or a drift."""
+    if stats.median >= 0:
+        return []
+    variance = image.variance[sampled_rows(*image.shape)]
+    if stats.median >= -BELOW_BIAS * np.sqrt(median_of(variance.reshape(-1))):
+        return []
+    depth = f"{-stats.median:.4g} {image.unit}"
+    why = "not read out, or read out otherwise than the bias"
+    return [f"no bias that fits: the frame lies {depth} below it ({why})"]
 
 
 def _flag_bleeding(image: Image, plans: Sequence[AmplifierPlan], params: SaturationParams) -> None:

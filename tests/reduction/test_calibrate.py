@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from reduction.camera import Amplifier, Section
-from reduction.errors import ShapeMismatchError
+from reduction.errors import BadFrameError, ShapeMismatchError
 from reduction.exposure import Exposure
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo, FrameKind
@@ -355,6 +355,35 @@ def test_frame_of_another_shape_than_its_master_is_refused(rng: np.random.Genera
 
     with pytest.raises(ShapeMismatchError, match=r"x\.fits is 240 x 200 pixels.*240 x 100"):
         calibrate(raw, calibrations=masters)
+
+
+@pytest.mark.parametrize(("value", "flag"), [(np.nan, "no data"), (65535.0, "saturated")])
+def test_frame_without_a_good_pixel_is_refused_with_the_reason(
+    rng: np.random.Generator, value: float, flag: str
+) -> None:
+    camera = Detector(dtype=">f4", overscan=0, saturation_adu=60000.0)
+    raw = camera.expose(FrameKind.SCIENCE, rng, 900.0, exptime_s=50.0, name="x.fits")
+    lost = with_plane(raw, np.full_like(pixels(raw), value))
+
+    with pytest.raises(
+        BadFrameError, match=rf"x\.fits: none of its 48000 pixels is good: .*{flag}"
+    ):
+        calibrate(lost, calibrations=Calibrations())
+
+
+def test_frame_below_the_bias_says_that_no_bias_fits(rng: np.random.Generator) -> None:
+    camera = Detector(dtype="<u2", overscan=0)
+    masters = masters_of(camera, rng)
+    raw = camera.expose(FrameKind.SCIENCE, rng, exptime_s=1.0, name="x.fits")
+    drifted = camera.expose(FrameKind.SCIENCE, rng, exptime_s=1.0, drift_adu=-8.0)
+
+    (said,) = calibrate(
+        with_plane(raw, np.zeros_like(pixels(raw))), calibrations=masters, params=NO_HITS
+    ).missing
+
+    assert said.startswith("no bias that fits: the frame lies ")
+    assert calibrate(drifted, calibrations=masters, params=NO_HITS).missing == []
+    assert calibrate(raw, calibrations=masters, params=NO_HITS).missing == []
 
 
 GAINS = (2.0, 2.1, 1.9, 2.05)
