@@ -10,6 +10,8 @@ from reduction.stats import robust_sigma, sampled_rows
 BAD = np.uint16(PixelFlag.BAD)
 SMOOTHING_PIX = 25  # side of the box a flat is compared with: wider than a defect, narrower than
 # the shadow of a mote of dust
+NEAR_PIX = 7  # side of the box whose median tells a defect from the edge of a shadow
+AT_ONCE = 1 << 16  # pixels looked at with what is near them
 
 
 def hot_pixels(image: Image, *, noise: float, sigma: float) -> MaskPlane:
@@ -49,15 +51,17 @@ def cold_pixels(
 ) -> MaskPlane:
     """Return a flat's mask with ``BAD`` on pixels that answer unlike those around them.
 
-    The flat over a smooth version of itself must lie between `low` and `high`, or within `sigma`
-    times the flat's own noise where that is more; and the flat itself above `dead`.
+    The flat over a smooth version of itself, and over the median of what is near, must lie between
+    `low` and `high`, or within `sigma` times the flat's own noise where that is more; and the flat
+    itself above `dead`. The edge of a dust mote's shadow is unlike its wider surroundings, but
+    like what is near.
 
     Parameters
     ----------
     flat : Image
         Normalised, ``(ny, nx)``.
     low, high : float
-        Fractions of the smoothed flat.
+        Fractions of the smoothed flat, and of the median near by.
     dead : float
         Fraction of the whole flat's level.
     sigma : float
@@ -77,10 +81,29 @@ def cold_pixels(
         level = _smooth(flat.data, lit & ~odd)
         np.divide(flat.data, level, out=ratio, where=level > 0)
         margin = noise / np.maximum(level, np.float32(dead))
-        odd = (ratio < np.minimum(low, 1 - margin)) | (ratio > np.maximum(high, 1 + margin))
+        lowest, highest = np.minimum(low, 1 - margin), np.maximum(high, 1 + margin)
+        odd = (ratio < lowest) | (ratio > highest)
+    odd &= lit
+    places = np.nonzero(odd)
+    beside = flat.data[places] / _near(flat.data, places)
+    odd[places] = (beside < lowest[places]) | (beside > highest[places])
     mask = flat.mask.copy()
-    mask[(odd & lit) | ((flat.mask == 0) & ~lit)] |= BAD
+    mask[odd | ((flat.mask == 0) & ~lit)] |= BAD
     return mask
+
+
+def _near(
+    plane: npt.NDArray[np.float32], places: tuple[npt.NDArray[np.intp], ...]
+) -> npt.NDArray[np.float32]:
+    """Return the median of a small box around some pixels, never below a thousandth."""
+    ny, nx = plane.shape
+    steps = np.arange(NEAR_PIX) - NEAR_PIX // 2
+    found = np.empty(len(places[0]), np.float32)
+    for start in range(0, len(found), AT_ONCE):
+        y, x = (place[start : start + AT_ONCE, None] + steps for place in places)
+        box = plane[np.clip(y, 0, ny - 1)[:, :, None], np.clip(x, 0, nx - 1)[:, None, :]]
+        found[start : start + AT_ONCE] = np.median(box.reshape(len(box), -1), axis=1)
+    return np.maximum(found, np.float32(1e-3))
 
 
 def _smooth(plane: npt.NDArray[np.float32], good: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

@@ -52,7 +52,7 @@ __all__ = [
 
 Progress = Callable[[float], None]
 
-CODE_VERSION = 4  # raised whenever the same input and parameters would give other pixels
+CODE_VERSION = 5  # raised whenever the same input and parameters would give other pixels
 THREADS = 2
 BELOW_BIAS = 10.0  # of a pixel's standard deviation: no drift of a bias is as large
 BIAS, DARK, FLAT = BiasParams(), DarkParams(), FlatParams()

@@ -100,7 +100,11 @@ def problems_of(frame: Frame) -> list[str]:
 
 
 def _has_problem() -> ColumnElement[bool]:
+    left_out = select(BlockFrame.frame_id).where(
+        BlockFrame.frame_id == Frame.id, BlockFrame.left_out != ""
+    )
     return or_(
+        left_out.exists(),
         Frame.unusable.is_not(None),
         Frame.kind_doubt.is_not(None),
         Frame.outdated.is_not(None),

@@ -130,6 +130,8 @@ def test_frame_left_out_of_its_master_says_so_and_why(browser: Browser) -> None:
     why = f"left out of bias block {block.id}: its level is 65535.0 ADU"
     assert why in of_odd
     assert why in page
+    (only,) = rows_of(browser.text("/night/2026-11-20/?problems=1"))
+    assert odd.file_name in only
 
 
 def test_reduced_row_says_its_level_once_and_its_numbers(browser: Browser) -> None:
