@@ -40,6 +40,11 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("form[method=post] button")) button.disabled = false;
 });
 
+// A frame whose file is gone or cut short has no picture: its place stays empty.
+document.addEventListener("error", (event) => {
+  if (event.target.matches?.("td.thumb img")) event.target.removeAttribute("src");
+}, true);
+
 // Another choice shows another look at once.
 document.addEventListener("change", (event) => {
   event.target.closest("[data-look]")?.requestSubmit();
