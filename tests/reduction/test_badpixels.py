@@ -19,7 +19,8 @@ def flat_of(plane: npt.NDArray[np.float64], rng: np.random.Generator) -> Image:
 
 def bad_of(plane: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     mask = cold_pixels(flat_of(plane, rng), low=0.96, high=1.04, dead=0.2)
-    return (mask & BAD) != 0
+    bad: npt.NDArray[np.bool_] = (mask & BAD) != 0
+    return bad
 
 
 def shadow(depth: float) -> npt.NDArray[np.float64]:
