@@ -42,7 +42,7 @@ addEventListener("pageshow", () => {
 
 // A frame whose file is gone or cut short has no picture: its place stays empty.
 document.addEventListener("error", (event) => {
-  if (event.target.matches?.("td.thumb img")) event.target.removeAttribute("src");
+  if (event.target.matches?.("td.thumb img")) event.target.style.visibility = "hidden";
 }, true);
 
 // Another choice shows another look at once.
