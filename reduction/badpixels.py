@@ -54,7 +54,8 @@ def cold_pixels(
     The flat over a smooth version of itself, and over the median of what is near, must lie between
     `low` and `high`, or within `sigma` times the flat's own noise where that is more; and the flat
     itself above `dead`. The edge of a dust mote's shadow is unlike its wider surroundings, but
-    like what is near.
+    like what is near. So is what is wider than three columns, or four pixels each way: a flat
+    divides it out, as it does a shadow.
 
     Parameters
     ----------
@@ -100,8 +101,10 @@ def _near(
     steps = np.arange(NEAR_PIX) - NEAR_PIX // 2
     found = np.empty(len(places[0]), np.float32)
     for start in range(0, len(found), AT_ONCE):
-        y, x = (place[start : start + AT_ONCE, None] + steps for place in places)
-        box = plane[np.clip(y, 0, ny - 1)[:, :, None], np.clip(x, 0, nx - 1)[:, None, :]]
+        y, x = (np.abs(place[start : start + AT_ONCE, None] + steps) for place in places)
+        # Beyond an edge the plane is mirrored at its last row: a bad one is not its own neighbour.
+        y, x = np.minimum(y, 2 * (ny - 1) - y), np.minimum(x, 2 * (nx - 1) - x)
+        box = plane[np.maximum(y, 0)[:, :, None], np.maximum(x, 0)[:, None, :]]
         found[start : start + AT_ONCE] = np.median(box.reshape(len(box), -1), axis=1)
     return np.maximum(found, np.float32(1e-3))
 

@@ -324,7 +324,7 @@ def _below_the_bias(image: Image, stats: PlaneStats) -> list[str]:
         return []
     depth = f"{-stats.median:.4g} {image.unit}"
     why = "not read out, or read out otherwise than the bias"
-    return [f"no bias that fits: the frame lies {depth} below it ({why})"]
+    return [f"no light: the frame lies {depth} below its bias ({why})"]
 
 
 def _flag_bleeding(image: Image, plans: Sequence[AmplifierPlan], params: SaturationParams) -> None:

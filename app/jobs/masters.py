@@ -242,4 +242,4 @@ def _note_left_out(block: Block, reasons: Mapping[int, str]) -> None:
         if entry.frame_id in reasons:
             products.leave_out(entry, reasons[entry.frame_id])
         else:
-            products.take_in(entry)
+            entry.left_out = ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.db import db
 from app.errors import UnavailableError
 from app.jobs.runner import JobContext
 from app.models import Block, BlockKind, Frame
@@ -165,6 +166,7 @@ def placed(
     try:
         with rows:
             yield prepared.written
+            db.session.flush()  # what the database refuses, it is to refuse before
             with _room_needed(context.paths):
                 put_all(prepared.files)
     except BaseException:

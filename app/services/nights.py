@@ -100,8 +100,10 @@ def problems_of(frame: Frame) -> list[str]:
 
 
 def _has_problem() -> ColumnElement[bool]:
-    left_out = select(BlockFrame.frame_id).where(
-        BlockFrame.frame_id == Frame.id, BlockFrame.left_out != ""
+    left_out = (
+        select(BlockFrame.frame_id)
+        .join(Block, Block.id == BlockFrame.block_id)
+        .where(BlockFrame.frame_id == Frame.id, BlockFrame.left_out != "", Block.is_valid)
     )
     return or_(
         left_out.exists(),
@@ -236,9 +238,9 @@ def _with_context(user: Person, shown: Sequence[Frame]) -> Sequence[NightRow]:
         row.blocks.append(block)
         if product_id in products:
             row.product = products[product_id]
-        if reason:
+        if reason and block.is_valid:
             row.left_out.append(_left_out(block, reason))
-        elif block.master_id in products:
+        elif not reason and block.master_id in products:
             row.masters.append(products[block.master_id])
     for frame_id, block in _makers(user, list(rows)):
         rows[frame_id].blocks.append(block)
@@ -320,7 +322,7 @@ def left_out_of(user: Person, frame: Frame) -> list[str]:
     places = (
         select(Block, BlockFrame.left_out)
         .join(BlockFrame, BlockFrame.block_id == Block.id)
-        .where(BlockFrame.frame_id == frame.id, BlockFrame.left_out != "")
+        .where(BlockFrame.frame_id == frame.id, BlockFrame.left_out != "", Block.is_valid)
         .where(access.may_see(user, Block))
     )
     found = db.session.execute(places.order_by(Block.id))

@@ -1,6 +1,6 @@
 """The blocks of a night's plan: sorting its raw frames into them, and storing them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -23,9 +23,6 @@ from app.services.settings import Snapshot
 
 CALIBRATIONS: Final = (BlockKind.BIAS, BlockKind.DARK, BlockKind.FLAT)
 KINDS: Final = (*CALIBRATIONS, BlockKind.SCI)
-
-
-_Alike = tuple[BlockKind, frozenset[int]]  # of a block: its kind, the ids of its good frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +71,10 @@ class LeftAside:
 def grouped(
     found: Sequence[Frame], night: date, at: Snapshot
 ) -> tuple[list[PlannedBlock], list[LeftAside]]:
-    """Sort a night's frames into blocks, each with the block made of them before.
-
-    By the plan, or by hand where somebody made a block of these very frames.
-    """
+    """Sort a night's frames into blocks, each with the block made of them before."""
     aside = [LeftAside(f, reason) for f in found if (reason := _aside(f))]
     good = [f for f in found if not _aside(f)]
-    known, by_hand = _known_blocks(night), _blocks_by_hand(night)
+    known = _known_blocks(night)
     near = Tolerances.of(at)
     blocks: list[PlannedBlock] = []
     for kind in KINDS:
@@ -89,9 +83,7 @@ def grouped(
         blocks += [_planned_again(block, members) for block, members in placed.items() if members]
         seated = {f.id for members in placed.values() for f in members}
         loose = [f for f in members if f.id not in seated]
-        blocks += [
-            _as_made(_planned(kind, night, one, known), by_hand) for one in group(loose, kind, near)
-        ]
+        blocks += [_planned(kind, night, one, known) for one in group(loose, kind, near)]
     thin = at.integer("calibration.thin_frames")
     return [_judged(block, thin) for block in blocks], aside
 
@@ -160,14 +152,6 @@ def _planned_again(block: Block, members: Sequence[Frame]) -> PlannedBlock:
     )
 
 
-def _as_made(planned: PlannedBlock, by_hand: Mapping[_Alike, Block]) -> PlannedBlock:
-    """Return a planned block with the one of the same frames that was made by hand, if any."""
-    block = by_hand.get((planned.kind, planned.new_ids))
-    if block is None:
-        return planned
-    return replace(planned, block_id=block.id, new_ids=frozenset())
-
-
 def _camera_name(frame: Frame) -> str:
     return frame.camera.name if frame.camera else "unidentified"
 
@@ -175,21 +159,6 @@ def _camera_name(frame: Frame) -> str:
 def _known_blocks(night: date) -> Sequence[Block]:
     query = select(Block).where(Block.plan_key.is_not(None), Block.start_night == night)
     return db.session.scalars(query.order_by(Block.id)).all()
-
-
-def _blocks_by_hand(night: date) -> dict[_Alike, Block]:
-    """Return the valid blocks that people made of one night, newest last, by their good frames."""
-    query = select(Block).where(
-        Block.plan_key.is_(None),
-        Block.is_valid,
-        Block.start_night == night,
-        Block.end_night == night,
-    )
-    found: dict[_Alike, Block] = {}
-    for block in db.session.scalars(query.order_by(Block.id)):
-        good = frozenset(e.frame_id for e in block.entries if not _aside(e.frame))
-        found[BlockKind(block.kind), good] = block
-    return found
 
 
 def store(planned: PlannedBlock, owner: User | None) -> Block:

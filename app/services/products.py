@@ -166,26 +166,23 @@ def store_reduced(entry: BlockFrame, result: Calibrated, made: Made, status: int
 def leave_out(entry: BlockFrame, reason: str) -> None:
     """Note why a frame of a block was left out of it, on its place there and on the frame."""
     entry.left_out = reason
-    what = _NOT_REDUCED if entry.block.kind == BlockKind.SCI else _NOT_IN_MASTER
-    entry.frame.notes = [*_other_notes(entry.frame), f"{what}: {reason}"]
+    if entry.block.kind == BlockKind.SCI:
+        entry.frame.notes = [*_other_notes(entry.frame), f"{_NOT_REDUCED}{reason}"]
     frames.changed(entry.frame)
 
 
 def take_in(entry: BlockFrame) -> None:
     """Take back that a frame of a block was left out of it."""
     entry.left_out = ""
-    if (notes := _other_notes(entry.frame)) != entry.frame.notes:
-        entry.frame.notes = notes
-        frames.changed(entry.frame)
+    if entry.block.kind == BlockKind.SCI:
+        entry.frame.notes = _other_notes(entry.frame)
 
 
-_NOT_REDUCED: Final = "not reduced"
-_NOT_IN_MASTER: Final = "not in its master"
+_NOT_REDUCED: Final = "not reduced: "
 
 
 def _other_notes(frame: Frame) -> list[str]:
-    ours = (f"{_NOT_REDUCED}: ", f"{_NOT_IN_MASTER}: ")
-    return [note for note in frame.notes if not note.startswith(ours)]
+    return [note for note in frame.notes if not note.startswith(_NOT_REDUCED)]
 
 
 def _of(frame: Frame, names: Sequence[str]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def test_defects_are_found_in_a_shadow_and_out_of_it(
     for y, x in ((0, 0), (119, 40), (60, 57), (75, 75), (30, 30)):
         wrong[y, x] = True
     wrong[90:93, 100:103] = True  # a cluster
-    wrong[20:, 130:132] = True  # two columns
+    wrong[20:110, 130:133] = True  # three columns
+    wrong[:, 0] = wrong[-1] = True  # at the edges of the frame
     plane[wrong] *= 0.9
 
     assert (bad_of(plane, rng) == wrong).all()

@@ -149,8 +149,7 @@ def test_a_bias_of_another_level_is_left_out_with_the_reason() -> None:
     assert job.result == {"used": 5, "left_out": 1}
     odd = next(e for e in block.entries if e.frame.file_name == "bias_light_leak.fits")
     assert "level" in odd.left_out
-    assert odd.frame.notes == [f"not in its master: {odd.left_out}"]
-    assert [e.frame.notes for e in block.entries if e is not odd] == [[]] * 5
+    assert [e.left_out for e in block.entries if e is not odd] == [""] * 5
 
 
 def test_a_frame_that_is_good_again_no_longer_says_that_it_was_left_out() -> None:
@@ -159,12 +158,12 @@ def test_a_frame_that_is_good_again_no_longer_says_that_it_was_left_out() -> Non
     bad = block.entries[2]
     frames.toggle_valid(bad.frame)
     run(block)
-    assert bad.frame.notes == [f"not in its master: {bad.left_out}"]
+    assert bad.left_out
 
     frames.toggle_valid(bad.frame)
     run(block)
 
-    assert (bad.left_out, bad.frame.notes) == ("", [])
+    assert bad.left_out == ""
 
 
 def test_a_block_without_one_good_frame_fails_with_a_sentence() -> None:

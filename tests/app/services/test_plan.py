@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 
 from app.db import db, transaction
 from app.models import Block, BlockKind, Camera, Frame, Job, JobState, Level, Proposal, User
-from app.services import blocks, plan, settings, turns
+from app.services import plan, settings, turns
 from tests.factories import make_camera, make_frame
 
 NIGHT = date(2026, 11, 20)
@@ -118,27 +118,6 @@ def test_applying_makes_the_blocks_once(night: Camera, observer: User) -> None:
 
     assert sizes(first) == EXPECTED
     assert [block.id for block in first] == [block.id for block in second]
-
-
-def test_blocks_made_by_hand_of_the_same_frames_are_taken(night: Camera, observer: User) -> None:
-    (bias,) = blocks.create(BlockKind.BIAS, NIGHT, NIGHT, owner=observer)
-    with transaction():
-        bias.entries[0].frame.is_valid = False  # it would be in no block of the plan's either
-    (dark,) = blocks.create(BlockKind.DARK, NIGHT, NIGHT, owner=observer)
-    flats = blocks.create(BlockKind.FLAT, NIGHT, NIGHT, owner=observer)
-    with transaction():  # somebody wants one flat less: that is another block
-        fewer = next(block for block in flats if block.band == "g")
-        db.session.delete(fewer.entries[0])
-
-    shown = {(b.kind, b.band): b.block_id for b in plan.preview(NIGHT, user=observer).blocks}
-    made = {(b.kind, b.band): b.id for b in plan.apply(NIGHT, owner=observer)}
-
-    taken = [bias, dark, *(block for block in flats if block is not fewer)]
-    by_hand = {(block.kind, block.band): block.id for block in taken}
-    assert {key: block_id for key, block_id in shown.items() if block_id is not None} == by_hand
-    assert {key: made[key] for key in by_hand} == by_hand
-    assert made["flat", "g"] != fewer.id
-    assert {b.id for b in plan.apply(NIGHT, owner=observer)} == set(made.values())
 
 
 def test_frames_that_come_later_join_their_block_and_make_it_due(
