@@ -19,7 +19,7 @@ from app import paths
 from app.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.models import Frame
 from app.services import ingest
-from reduction import fitsio, preview, readout
+from reduction import fitsio, npyfile, preview, readout
 from reduction.errors import ReductionError
 from reduction.flags import PixelFlag
 from reduction.frameinfo import FrameInfo, FrameKind
@@ -107,9 +107,9 @@ def zoomable(frame: Frame, *, plane: str = "SCI", stretch: str = "zscale") -> Zo
         folder = _pyramid(frame, file, plane)
         planes = PLANES if _product_hdus(file) else ("SCI",)
     levels = sorted(folder.glob("*.npy"))
-    ny, nx = np.load(folder / "0.npy", mmap_mode="r").shape
+    ny, nx = npyfile.mapped(folder / "0.npy").shape
     # The level of about a megapixel settles the limits as well as the whole plane would.
-    coarse = np.load(folder / f"{min(len(levels) - 1, max(0, _halvings(nx, ny) - 2))}.npy")
+    coarse = npyfile.mapped(folder / f"{min(len(levels) - 1, max(0, _halvings(nx, ny) - 2))}.npy")
     limits = preview.display_limits(coarse.astype(np.float32), stretch)
     return Zoomable(plane, nx, ny, len(levels), planes, limits)
 
@@ -232,7 +232,7 @@ def _mapped_planes(frame: Frame, file: Path) -> dict[str, _Mapped]:
             plane: _Mapped(exposure.planes[hdu], exposure.offset.get(hdu, 0.0))
             for plane, hdu in hdus.items()
         }
-    return {"SCI": _Mapped(np.load(_pyramid(frame, file, "SCI") / "0.npy", mmap_mode="r"))}
+    return {"SCI": _Mapped(npyfile.mapped(_pyramid(frame, file, "SCI") / "0.npy"))}
 
 
 def _info_of(frame: Frame, *hdus: int) -> FrameInfo:
@@ -277,7 +277,7 @@ def _halvings(nx: int, ny: int) -> int:
 
 def _cut(level: Path, column: int, row: int) -> Plane:
     try:
-        values = np.load(level, mmap_mode="r")
+        values = npyfile.mapped(level)
     except FileNotFoundError:
         raise NotFoundError("There is no such zoom level.") from None
     x, y = column * preview.TILE, row * preview.TILE

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from reduction import npyfile
 from reduction.refcat.columns import Chunk
 from reduction.refcat.coverage import Coverage
 from reduction.refcat.errors import BadCatalogueError, NoMagnitudeError, NotCoveredError
@@ -220,7 +221,6 @@ def newest_generation(folder: Path) -> str | None:
 def _mapped(path: Path) -> npt.NDArray[Any]:
     try:
         # A plain array over the map: the subclass costs more than a small cone.
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-        return np.asarray(values.view(np.ndarray))
+        return np.asarray(npyfile.mapped(path).view(np.ndarray))
     except (ValueError, EOFError) as error:
         raise BadCatalogueError(f"{path} is damaged: load the catalogue again") from error
