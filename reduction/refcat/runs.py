@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from reduction import npyfile
 from reduction.refcat.columns import Chunk
 from reduction.refcat.errors import BadCatalogueError
 from reduction.refcat.pixels import KEY_ORDER, MAX_ORDER, Pixels, n_pixels, nested_of
@@ -73,8 +74,7 @@ class Runs:
     def blocks(self) -> Iterator[Records]:
         """Yield all rows in order, each once: rows of the same place are in one block."""
         keys = [
-            np.load(self._path("keys", i), mmap_mode="r").view(np.ndarray)
-            for i in range(len(self._sizes))
+            npyfile.mapped(self._path("keys", i)).view(np.ndarray) for i in range(len(self._sizes))
         ]
         borders = self._borders()
         places = [np.searchsorted(key, borders) for key in keys]

@@ -1,8 +1,9 @@
 """Arrays of files read where they lie, by several threads too."""
 
-import gc
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,18 +11,28 @@ import pytest
 from reduction import npyfile
 
 
-def test_threads_map_arrays_at_once(tmp_path: Path) -> None:
+def test_threads_read_headers_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.arange(12).reshape(3, 4))
-    before = gc.get_threshold()
-    gc.set_threshold(1)  # gives other threads a turn in the middle of a header
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(lambda _: npyfile.mapped(path)[2, 3], range(2000)))
-    finally:
-        gc.set_threshold(*before)
+    load, inside, most = np.load, [0], [0]
 
-    assert found == [11] * 2000
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.01)  # another thread's turn
+        try:
+            return load(*args, **kwargs)
+        finally:
+            inside[0] -= 1
+
+    monkeypatch.setattr(np, "load", watched)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: npyfile.mapped(path)[2, 3], range(20)))
+
+    assert found == [11] * 20
+    assert most == [1]
 
 
 def test_map_is_read_only_and_holds_no_objects(tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def test_arms_are_run_as_the_table_is_made(tmp_path: Path) -> None:
     assert {name: result.trouble for name, result in results.items()} == dict.fromkeys(results, "")
     assert results["combine_cold"].median("whole_cpu_s") > 0
     assert results["floor_combine"].median("cpu_s") > 0
+    wanted = {c.row for c in COMPARISONS if c.ours in bench.COLD}
+    assert {row.row for row in rows_of(results, quick=True)} >= wanted
 
 
 @pytest.mark.slow
