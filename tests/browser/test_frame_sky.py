@@ -1,10 +1,11 @@
 """The sources of a frame over its picture and in its plots, in a real browser."""
 
 import re
+import time
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app import paths
 from reduction import fitsio
@@ -81,6 +82,12 @@ def wait_for_colour(page: Page, more_than: int) -> int:
     pytest.fail(f"only {found} pixels of the picture are coloured")
 
 
+def come_late(route: Route) -> None:
+    """Let a file come when the picture has long been drawn."""
+    time.sleep(1)
+    route.continue_()
+
+
 def test_sources_are_drawn_over_the_picture_and_told_one_by_one(
     page: Page, watch: Watch, frame_id: int
 ) -> None:
@@ -132,6 +139,7 @@ def test_plots_have_a_page_of_their_own_that_leads_to_the_star(
     plot = page.locator(".of-depth svg")
     expect(plot).to_be_visible()
     star = plot.evaluate(BRIGHTEST)
+    page.route("**/overlay.js*", come_late)
 
     page.mouse.click(star["x"], star["y"])
 

@@ -40,6 +40,8 @@ def sign_in(page: Page, address: str = "/") -> None:
     page.get_by_label("Password").fill("night-sky-7")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+    # The page is shown before its deferred scripts have run: a click until then goes unheard.
+    page.wait_for_load_state()
 
 
 @pytest.fixture(scope="module")
