@@ -5,6 +5,7 @@ import logging
 import os
 import pkgutil
 import signal
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -28,12 +29,14 @@ from app.models import Job
 from app.services import courier, jobs, processes
 from app.services.courier import Delivery
 from reduction import warm as warming
+from reduction.kernels.compiled import holds_compiler
 
 log = logging.getLogger(__name__)
 
 # Seconds a worker may wait for a delivery before it looks at the queue server again.
 TTL_S: Final = 60
 CUT_AGAIN_S: Final = 0.5  # work that was about to begin is looked for so often
+_BEGUN_ANEW: Final = "COELOSTAT_BEGUN_ANEW"  # else one whose cache is of no use would for ever
 # Imported here, in the parent: a fork has them for nothing, an import in each costs 0.1 s a job.
 PRELOADED: Final = (np, astropy.io.fits, astropy.wcs)
 
@@ -131,6 +134,7 @@ def run(application: Flask) -> None:
     """Work until told to stop."""
     with application.app_context():
         warm(paths.current())
+        _leave_compiler_behind()
         _wait_for_queue_server()
         Pulse(application).start()
         queue = courier.queue()
@@ -155,6 +159,14 @@ def warm(places: paths.Paths) -> None:
                     part()
                     del left[number]
     log.info("kernels ready after %.1f s", time.monotonic() - started)
+
+
+def _leave_compiler_behind() -> None:
+    """Begin this process anew where it has compiled kernels, once: their compiler holds 0.6 GB."""
+    if holds_compiler() and _BEGUN_ANEW not in os.environ:
+        log.info("kernels are compiled; the worker begins anew without their compiler")
+        environ = {**os.environ, _BEGUN_ANEW: "1"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606
 
 
 def _is_locked(file: TextIO, *, wait: bool) -> bool:

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numba
 from llvmlite.binding import add_symbol  # type: ignore[import-untyped]
@@ -55,7 +55,14 @@ class LoadedAlone(FunctionCache):
     for what is compiled already: a third of a second and 80 MB that a process has no use for.
     Whoever compiles loads it then. What is compiled is good as long as the loops it was made of
     are the same; numba asks for the time of change of one file alone.
+
+    Attributes
+    ----------
+    n_kept : int
+        Loops this process has compiled and kept for the next one.
     """
+
+    n_kept: ClassVar[int] = 0
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
@@ -65,6 +72,19 @@ class LoadedAlone(FunctionCache):
         """Return the machine code for a signature, None where there is none yet."""
         _name_memory()
         return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+    def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401 - numba's own
+        """Keep the machine code that was compiled for a signature."""
+        super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+        LoadedAlone.n_kept += 1
+
+
+def holds_compiler() -> bool:
+    """Tell whether this process has compiled loops that it could load, had it begun later.
+
+    The compiler holds on to several hundred megabytes.
+    """
+    return LoadedAlone.n_kept > 0
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Loop], Loop]:  # noqa: ANN401

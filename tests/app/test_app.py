@@ -1,5 +1,6 @@
 """The application as it is put together: what it believes of a request."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,19 @@ def test_forwarded_headers_are_believed_of_as_many_proxies_as_the_setting_says(
     )
 
     assert response.text == told
+
+
+@pytest.mark.parametrize(
+    ("command", "has_pages"),
+    [("run", True), ("shell", True), ("routes", True), ("spec", True), ("scan", False)],
+)
+def test_of_the_commands_flasks_own_have_pages_and_ours_begin_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, *, has_pages: bool
+) -> None:
+    monkeypatch.setenv("FLASK_RUN_FROM_CLI", "true")
+    monkeypatch.setattr(sys, "argv", ["flask", "--app", "app", command])
+
+    app = create_app(config.load({"COELOSTAT_INSTANCE": str(tmp_path / "instance")}))
+
+    rules = {rule.rule for rule in app.url_map.iter_rules()}
+    assert ("/nights/" in rules) is has_pages

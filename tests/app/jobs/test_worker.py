@@ -1,8 +1,10 @@
 """A worker's first steps, before it forks, and its last: it does not wait for its job for ever."""
 
 import fcntl
+import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from app.db import db, transaction
 from app.jobs import worker
 from app.models import Job
 from reduction import warm as warming
+from reduction.kernels.compiled import LoadedAlone
 
 
 @pytest.mark.parametrize("taken", [0, 1])
@@ -39,6 +42,29 @@ def test_part_that_another_worker_compiles_comes_last(
     worker.warm(places)
 
     assert done == [free, taken]
+
+
+@pytest.mark.parametrize(
+    ("n_kept", "environ", "is_anew"),
+    [(0, {}, False), (1, {}, True), (1, {"COELOSTAT_BEGUN_ANEW": "1"}, False)],
+)
+def test_a_worker_that_compiled_begins_anew_without_the_compiler_once(
+    monkeypatch: pytest.MonkeyPatch, n_kept: int, environ: dict[str, str], *, is_anew: bool
+) -> None:
+    begun: list[tuple[str, list[str], str]] = []
+
+    def execve(program: str, arguments: list[str], environ: dict[str, str]) -> None:
+        begun.append((program, arguments, environ["COELOSTAT_BEGUN_ANEW"]))
+
+    monkeypatch.setattr(os, "environ", environ)
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "app", "worker"])
+    monkeypatch.setattr(LoadedAlone, "n_kept", n_kept)
+
+    worker._leave_compiler_behind()
+
+    same = (sys.executable, [sys.executable, "-m", "app", "worker"], "1")
+    assert begun == ([same] if is_anew else [])
 
 
 def stopping_worker(horse: int) -> Any:

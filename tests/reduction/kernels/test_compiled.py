@@ -19,10 +19,12 @@ import sys
 import numpy as np
 from tests.reduction.kernels.test_compiled import total_of_a_combination
 from reduction.kernels import rows
+from reduction.kernels.compiled import holds_compiler
 words = np.arange(5, dtype=np.uint32)
 words.flags.writeable = False
 print(int(rows.sum_words(words)), total_of_a_combination())
 print(*(name for name in ("numba", "numba.np.arrayobj", "scipy.linalg") if name in sys.modules))
+print(holds_compiler())
 """
 
 
@@ -46,6 +48,7 @@ def test_loops_compiled_before_run_without_the_compiler(tmp_path: Path) -> None:
     assert compiling[0].split() == loading[0].split() == ["10", str(total_of_a_combination())]
     assert "numba.np.arrayobj" in compiling[1]
     assert loading[1] == "numba"
+    assert (compiling[2], loading[2]) == ("True", "False")
 
 
 def test_a_loop_is_compiled_anew_where_one_it_uses_has_changed(tmp_path: Path) -> None:
