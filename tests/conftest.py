@@ -1,5 +1,6 @@
 """Fixtures every test may use: an application on an empty database, signed-in clients."""
 
+import gc
 import os
 import sqlite3
 from collections import Counter
@@ -21,10 +22,23 @@ from app.services import accounts, browser_sessions, settings
 from tests.factories import make_user
 from tests.numbering import begin_anew
 
+GARBAGE = 20_000  # objects more than there were, at which those are searched that are new
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: begun last, it would leave one process with nothing to do."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, and not among what is there for all tests.
+
+    Making an application makes enough objects for several searches through everything that the
+    modules of thousands of tests hold: two thirds of the time it takes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 10, 5)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
