@@ -180,5 +180,4 @@ def reexecute_with_environment(settings: config.Config) -> None:
     wanted = processes.environment(paths.Paths.of(settings).cache)
     if all(os.environ.get(name) == value for name, value in wanted.items()):
         return
-    command = [sys.executable, "-m", "app", *sys.argv[1:]]
-    os.execve(sys.executable, command, {**os.environ, **wanted})  # noqa: S606 - ourselves
+    processes.begin_anew(wanted)

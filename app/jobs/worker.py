@@ -5,7 +5,6 @@ import logging
 import os
 import pkgutil
 import signal
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -36,7 +35,8 @@ log = logging.getLogger(__name__)
 # Seconds a worker may wait for a delivery before it looks at the queue server again.
 TTL_S: Final = 60
 CUT_AGAIN_S: Final = 0.5  # work that was about to begin is looked for so often
-_BEGUN_ANEW: Final = "COELOSTAT_BEGUN_ANEW"  # else one whose cache is of no use would for ever
+# Tells a worker that it is the second: where nothing can be kept, it would compile for ever.
+_BEGUN_ANEW: Final = "_COELOSTAT_BEGUN_ANEW"
 # Imported here, in the parent: a fork has them for nothing, an import in each costs 0.1 s a job.
 PRELOADED: Final = (np, astropy.io.fits, astropy.wcs)
 
@@ -87,6 +87,7 @@ class ForkingWorker(Worker):
         processes.leave_orphanage(self._parent)
         with self._application.app_context():
             db.engine.dispose(close=False)  # were there a connection, it would be the parent's
+            processes.leave_no_dump()
             processes.limit_memory(config.current().worker_memory_mb)
             super().main_work_horse(job, queue)
 
@@ -162,11 +163,14 @@ def warm(places: paths.Paths) -> None:
 
 
 def _leave_compiler_behind() -> None:
-    """Begin this process anew where it has compiled kernels, once: their compiler holds 0.6 GB."""
-    if holds_compiler() and _BEGUN_ANEW not in os.environ:
-        log.info("kernels are compiled; the worker begins anew without their compiler")
-        environ = {**os.environ, _BEGUN_ANEW: "1"}
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606
+    """Begin this process anew where it has compiled kernels, once: their compiler holds 0.5 GB."""
+    if not holds_compiler():
+        return
+    if _BEGUN_ANEW in os.environ:
+        log.warning("kernels were compiled again; if each start says so, is the disk full?")
+        return
+    log.info("kernels are compiled; the worker begins anew without their compiler")
+    processes.begin_anew({_BEGUN_ANEW: "1"})
 
 
 def _is_locked(file: TextIO, *, wait: bool) -> bool:

@@ -4,11 +4,12 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 _PR_SET_PDEATHSIG: Final = 1
 _SAME_WISH_S: Final = 1.0  # signals closer than this are one wish, however many they come by
@@ -45,6 +46,17 @@ def is_alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def begin_anew(variables: Mapping[str, str]) -> NoReturn:
+    """Replace this process by one of the same command line, with these variables as well."""
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, {**os.environ, **variables})  # noqa: S606 - ourselves
+
+
+def leave_no_dump() -> None:
+    """Write no memory to the disk where this process crashes: it holds pixels of members alone."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def limit_memory(megabytes: int) -> None:

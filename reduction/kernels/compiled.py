@@ -58,11 +58,11 @@ class LoadedAlone(FunctionCache):
 
     Attributes
     ----------
-    n_kept : int
-        Loops this process has compiled and kept for the next one.
+    n_compiled : int
+        Loops this process has compiled, for itself and for the next one.
     """
 
-    n_kept: ClassVar[int] = 0
+    n_compiled: ClassVar[int] = 0
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
@@ -76,15 +76,12 @@ class LoadedAlone(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401 - numba's own
         """Keep the machine code that was compiled for a signature."""
         super().save_overload(sig, data)  # type: ignore[no-untyped-call]
-        LoadedAlone.n_kept += 1
+        LoadedAlone.n_compiled += 1
 
 
 def holds_compiler() -> bool:
-    """Tell whether this process has compiled loops that it could load, had it begun later.
-
-    The compiler holds on to several hundred megabytes.
-    """
-    return LoadedAlone.n_kept > 0
+    """Tell whether this process has compiled loops: the compiler keeps hundreds of megabytes."""
+    return LoadedAlone.n_compiled > 0
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Loop], Loop]:  # noqa: ANN401

@@ -18,7 +18,7 @@ from tests.faults.test_program import admin, state_of
 
 pytestmark = pytest.mark.slow
 
-N_FRAMES, SIDE_PIX = 6, 3000  # large enough for a worker to be met while it reads them
+N_FRAMES, SIDE_PIX = 12, 3000  # large enough for a worker to be met while it reads them
 
 
 def test_a_file_cut_short_while_it_is_read_costs_a_start_and_is_left_out(program: Program) -> None:
@@ -48,15 +48,17 @@ def test_a_file_cut_short_while_it_is_read_costs_a_start_and_is_left_out(program
 
 def stop_where_mapped(program: Program, file: Path) -> int:
     """Wait until a job has a file's pixels in its memory, and hold it there."""
+    (worker,) = program.processes()["worker"]
+    children = Path(f"/proc/{worker}/task/{worker}/children")
     found: list[int] = []
 
     def is_mapped() -> bool:
-        for horse in program.processes().get("worker's child", []):
+        for horse in map(int, children.read_text().split()):
             with suppress(FileNotFoundError, ProcessLookupError):
                 if str(file) in Path(f"/proc/{horse}/maps").read_text():
                     os.kill(horse, signal.SIGSTOP)
                     found.append(horse)
         return bool(found)
 
-    wait_for(is_mapped, 60, every_s=0.005)
+    wait_for(is_mapped, 60, every_s=0.001)
     return found[0]

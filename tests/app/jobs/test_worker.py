@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,8 @@ from app.db import db, transaction
 from app.jobs import worker
 from app.models import Job
 from reduction import warm as warming
-from reduction.kernels.compiled import LoadedAlone
+
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 @pytest.mark.parametrize("taken", [0, 1])
@@ -44,27 +46,31 @@ def test_part_that_another_worker_compiles_comes_last(
     assert done == [free, taken]
 
 
-@pytest.mark.parametrize(
-    ("n_kept", "environ", "is_anew"),
-    [(0, {}, False), (1, {}, True), (1, {"COELOSTAT_BEGUN_ANEW": "1"}, False)],
-)
-def test_a_worker_that_compiled_begins_anew_without_the_compiler_once(
-    monkeypatch: pytest.MonkeyPatch, n_kept: int, environ: dict[str, str], *, is_anew: bool
+BEGINS = """
+import os, sys
+from app.jobs import worker
+from reduction.kernels.compiled import LoadedAlone
+LoadedAlone.n_compiled = int(sys.argv[1])
+print(os.getpid(), *sys.argv[1:], *sys.warnoptions, flush=True)
+worker._leave_compiler_behind()
+print("works", flush=True)
+"""
+
+
+@pytest.mark.parametrize("n_compiled", [0, 1])
+def test_a_worker_that_compiled_begins_anew_in_its_place_once(
+    tmp_path: Path, n_compiled: int
 ) -> None:
-    begun: list[tuple[str, list[str], str]] = []
+    script = tmp_path / "worker.py"
+    script.write_text(BEGINS)
+    command = [sys.executable, "-W", "default", str(script), str(n_compiled), "--as before"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    def execve(program: str, arguments: list[str], environ: dict[str, str]) -> None:
-        begun.append((program, arguments, environ["COELOSTAT_BEGUN_ANEW"]))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
+        said, _ = process.communicate(timeout=120)
 
-    monkeypatch.setattr(os, "environ", environ)
-    monkeypatch.setattr(os, "execve", execve)
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "app", "worker"])
-    monkeypatch.setattr(LoadedAlone, "n_kept", n_kept)
-
-    worker._leave_compiler_behind()
-
-    same = (sys.executable, [sys.executable, "-m", "app", "worker"], "1")
-    assert begun == ([same] if is_anew else [])
+    beginning = f"{process.pid} {n_compiled} --as before default"
+    assert said.splitlines() == [beginning] * (1 + n_compiled) + ["works"]
 
 
 def stopping_worker(horse: int) -> Any:
